@@ -1,0 +1,293 @@
+"""Tasks: what runs on the channels that EXEC opened, and how it ends."""
+
+import os
+import sys
+from _signal import SIGINT, SIGKILL, pthread_kill
+from _thread import get_ident, start_new_thread
+from threading import Thread
+from time import monotonic, sleep
+
+from . import cbor, sources
+from .channel import EndOfChannel
+from .frame import CBOR, CLOSE, fault
+from .stream import Empty, SimpleQueue
+
+
+class Task:
+    """One EXEC, from its frame until both its program and its channel are done."""
+
+    __slots__ = "number", "stream", "channel", "request", "in_main", "thread", "done"
+
+    def __init__(self, number, stream):
+        self.number = number
+        self.stream = stream
+        self.channel, stream.handle = stream.handle, None
+        self.request = None
+        self.in_main = True
+        self.thread = None  # while its program runs
+        self.done = False
+
+
+class Tasks:
+    """All tasks of the worker. The main thread takes one whenever it is idle."""
+
+    def __init__(self, execmodel):
+        self.connection = None
+        self.execmodel = execmodel
+        self.main = get_ident()
+        self.pid = os.getpid()
+        self.count = 0
+        self.pending = {}  # stream: task, until it is over
+        self.running = set()
+        self.queue = SimpleQueue()  # for the main thread; None ends it
+        self.main_is_free = True
+        self.main_task = None
+        self.to_interrupt = None
+        self.interrupt_at = None  # set when the worker is to end
+        self.kill_at = None
+        self.kill = 0
+        self.events = SimpleQueue()
+        self.refusing = False
+        self.orphaned = False
+        self.exit_code = 0
+
+    # --- told by the connection's threads ------------------------------------------------------
+
+    def execute(self, stream):
+        """An EXEC came; its request follows."""
+        self.count += 1
+        stream.task = task = Task(self.count, stream)
+        if self.interrupt_at is None:
+            self.pending[stream] = task
+        else:
+            stream.request_due = False
+            self._finish(task, self._fault("OSError", "the worker ends, it takes no new tasks"))
+
+    def request(self, stream, form=None, payload=None, arrived=0):
+        """The first message on a task's channel; without a form the channel ended before it."""
+        task = stream.task
+        task.request = form, payload, arrived
+        if form is None:
+            stream.request_due = False
+            self._finish(task, self._fault("ValueError", "the channel ended before its request"))
+        elif self.main_is_free or self.execmodel == "main_thread_only":
+            self.main_is_free = False
+            self.queue.put(task)
+        else:
+            task.in_main = False
+            try:
+                Thread(target=self._run, args=(task,), daemon=True,
+                       name="execnet task %d" % task.number).start()
+            except RuntimeError as error:
+                self._finish(task, self._fault("RuntimeError", str(error)))
+
+    def interrupt(self, stream):
+        """Raises KeyboardInterrupt in the program on this channel, if one runs there."""
+        task = stream.task
+        if task is not None and task.thread:
+            if task.in_main:
+                self.to_interrupt = task
+                pthread_kill(self.main, SIGINT)
+            else:
+                # Not here: the import may take long.
+                start_new_thread(self._interrupt_thread, (task,))
+
+    def terminate(self, grace, kill):
+        """Takes no more tasks, interrupts those that run after `grace`, ends after `kill`."""
+        first = self.interrupt_at is None
+        interrupt_at = monotonic() + grace
+        if first or interrupt_at < self.interrupt_at:
+            self.interrupt_at = interrupt_at
+        if first or interrupt_at + kill < self.kill_at:
+            self.kill_at = interrupt_at + kill
+            self.kill = kill
+        if first:
+            start_new_thread(self._watch, ())
+        else:
+            self.events.put(None)
+
+    def lost(self, failure=None):
+        """The link has ended."""
+        if self.interrupt_at is None or self.pending:
+            self.orphaned = True
+        if failure:
+            self.exit_code = 1
+        self.terminate(0, 1)
+
+    def closed(self, stream):
+        """The CLOSE of this task's channel has been sent."""
+        if stream.task.done:
+            self._over(stream)
+
+    def status(self):
+        return {"executing": len(self.running), "queued": self.queue.qsize(),
+                "execmodel": self.execmodel}
+
+    # --- running -------------------------------------------------------------------------------
+
+    def run_main(self):
+        """Runs tasks in the main thread until the worker is to end."""
+        while True:
+            try:
+                task = self.queue.get()
+                if task is None:
+                    return
+                self._run(task)
+            except KeyboardInterrupt:
+                pass  # of a handler that a program left behind
+            if os.getpid() != self.pid:
+                os._exit(0)  # a program forked, and its child came back here
+
+    def on_sigint(self, signum, frame):
+        """The main thread's handler: an interrupt is for the program that runs, and no other."""
+        wanted, self.to_interrupt = self.to_interrupt, None
+        if self.main_task is not None and wanted in (None, self.main_task):
+            raise KeyboardInterrupt
+
+    def _run(self, task):
+        error = None
+        try:
+            try:
+                self._enter(task)
+                _perform(task)
+            finally:
+                self._leave(task)
+        except EndOfChannel as end:
+            self._leave(task)
+            if end.channel is not task.channel:
+                error = self._describe(end)
+        except BaseException as failure:
+            self._leave(task)
+            error = self._describe(failure)
+        for stream in sys.stdout, sys.stderr:
+            try:
+                stream.flush()
+            except Exception:
+                pass
+        self._finish(task, error)
+
+    def _enter(self, task):
+        if self.refusing:
+            raise KeyboardInterrupt("the worker ends")
+        self.running.add(task)
+        task.thread = get_ident()
+        if task.in_main:
+            self.main_task = task
+
+    def _leave(self, task):
+        """From here on no interrupt is for this task. May be interrupted itself, and repeated."""
+        if task.in_main and self.main_task is task:
+            self.main_task = None
+            self.main_is_free = True
+        task.thread = None
+        self.running.discard(task)
+
+    def _describe(self, error):
+        from .explain import describe
+        return self._fault(*describe(error))
+
+    def _fault(self, *parts):
+        return fault(*parts, limit=self.connection.peer["max_frame"])
+
+    def _finish(self, task, error):
+        stream = task.stream
+        stream.closed = True
+        task.done = True
+        stream.push(CLOSE, error or b"")
+        stream.end()
+        task.request = task.channel = None
+        if stream.close_sent:
+            self._over(stream)
+
+    def _over(self, stream):
+        self.pending.pop(stream, None)
+        self.events.put(None)
+
+    def _interrupt_thread(self, task):
+        try:
+            from ctypes import c_ulong, py_object, pythonapi
+            raise_in = pythonapi.PyThreadState_SetAsyncExc
+        except (ImportError, AttributeError):
+            return  # this Python cannot
+        thread = task.thread
+        if thread:
+            raise_in(c_ulong(thread), py_object(KeyboardInterrupt))
+            stream = self.connection.blocked.get(thread)
+            if stream:
+                stream.nudge()
+
+    # --- ending --------------------------------------------------------------------------------
+
+    def _watch(self):
+        """Sees the worker to its end, in a thread of its own."""
+        self._await_tasks("interrupt_at")
+        self.refusing = True
+        for task in list(self.running):
+            self.interrupt(task.stream)
+        self._await_tasks("kill_at")
+        if self.pending:
+            self.exit(1, True)
+        self.queue.put(None)
+        # What programs left behind (threads, exit handlers) may not hold the worker for ever.
+        sleep(max(self.kill, 0.1))
+        self.exit(self.exit_code, self.orphaned)
+
+    def _await_tasks(self, deadline):
+        while self.pending:
+            left = getattr(self, deadline) - monotonic()
+            if left <= 0:
+                return
+            try:
+                self.events.get(True, left)
+            except Empty:
+                pass
+
+    def exit(self, code, kill_group):
+        """Ends the process, with its children when it leads a group of its own."""
+        if kill_group and os.getpgrp() == os.getpid():
+            os.killpg(0, SIGKILL)
+        os._exit(code)
+
+
+def _perform(task):
+    """Runs what the request of a task asks for."""
+    source, filename, function, kwargs = _read_request(task)
+    namespace = {"channel": task.channel, "__name__": "__channelexec__"}
+    if filename is None:
+        filename = "<remote exec %d>" % task.number
+    else:
+        namespace["__file__"] = filename
+    sources.remember(filename, source)
+    exec(compile(source, filename, "exec", 0, True), namespace)
+    if function is not None:
+        namespace[function](task.channel, **kwargs)
+
+
+def _read_request(task):
+    form, payload, arrived = task.request
+    task.request = None
+    task.stream.took(arrived)
+    if form != CBOR:
+        raise ValueError("the request is not in the format cbor")
+    if type(payload) is list:
+        payload = b"".join(payload)
+    request = cbor.loads(payload, task.stream.connection.channel)
+    if type(request) is not dict:
+        raise ValueError("the request is not a map")
+    if request.get("kind") != "source":
+        raise ValueError("a request of the kind %r; known is: source" % (request.get("kind"),))
+    for key, kind in ("source", str), ("filename", str), ("function", str), ("kwargs", dict):
+        if type(request.setdefault(key, None)) is not kind and (
+                key == "source" or request[key] is not None):
+            raise ValueError("the request's %s is %.80r" % (key, request[key]))
+    return (_dedent(request["source"]), request["filename"], request["function"],
+            request["kwargs"] or {})
+
+
+def _dedent(source):
+    """Without the indentation that all lines share. Text that starts at the margin has none."""
+    text = source.lstrip("\r\n")
+    if text[:1] in (" ", "\t"):
+        from textwrap import dedent
+        return dedent(source)
+    return source

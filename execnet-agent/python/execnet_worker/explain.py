@@ -1,0 +1,61 @@
+"""Texts for errors; loaded when the first one occurs."""
+
+import sys
+import traceback
+
+from . import cbor
+
+
+def refusal(value, error):
+    """The error of `channel.send` for a value that does not cross: it says where and why."""
+    if isinstance(error, RecursionError):
+        return ValueError("channel.send: item is nested too deeply for what is left of the stack")
+    if isinstance(error, cbor.TooDeep):
+        return ValueError("channel.send: item is %s, or holds itself" % error)
+    path, error = _locate(value, error, "item", 0)
+    if isinstance(error, UnicodeEncodeError):
+        return ValueError("channel.send: %s has a lone surrogate at index %d" % (path, error.start))
+    if isinstance(error, cbor.EncodeError):
+        return ValueError("channel.send: %s: %s" % (path, error))
+    return TypeError("channel.send: %s is %s" % (path, error))
+
+
+def _locate(value, error, path, depth):
+    """Follows the first part that does not cross by itself down to the one that is to blame."""
+    if depth < cbor.MAX_DEPTH:
+        for part, name in _parts(value, path):
+            try:
+                cbor.dumps(part)
+            except (TypeError, ValueError) as inner:
+                return _locate(part, inner, name, depth + 1)
+    return path, error
+
+
+def _parts(value, path):
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield key, "a key of %s" % path
+            yield item, "%s[%.80r]" % (path, key)
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield item, "%s[%d]" % (path, index)
+    elif isinstance(value, (set, frozenset)):
+        for item in value:
+            yield item, "a member of %s" % path
+
+
+def describe(error):
+    """What a CLOSE tells of an exception: its type, message and traceback."""
+    kind = type(error)
+    try:
+        message = str(error)
+    except Exception as failure:
+        message = "<str() of it failed: %s>" % cbor.kind_name(type(failure))
+    frames = error.__traceback__
+    while frames and frames.tb_frame.f_code.co_filename.startswith("<execnet_worker."):
+        frames = frames.tb_next
+    try:
+        text = "".join(traceback.format_exception(kind, error, frames))
+    except Exception:
+        text = "".join(traceback.format_tb(frames)) + "%s: %s\n" % (kind.__name__, message)
+    return cbor.kind_name(kind), message, text

@@ -1,0 +1,136 @@
+"""One connection to the controller (PROTOCOL.md, sections 4, 5 and 8).
+
+The reader thread alone reads the link, the writer thread alone writes to it. No user code runs in
+them, so no KeyboardInterrupt and no exception of a signal handler ever lands there. The threads of
+users touch a connection by single operations of C code only: they append to a deque, put into a
+queue, set an attribute. Whatever interrupts them comes before or after such an operation. That is
+why no interrupt, at any point, can leave half a frame on the link or a lock held.
+"""
+
+import os
+from _thread import start_new_thread
+from _weakref import ref
+from collections import deque
+from time import monotonic, sleep
+
+from . import cbor
+from .frame import CLOSE, LIMITS, OPEN, frame
+from .reader import Reader
+from .stream import Account, Empty, SimpleQueue, Stream
+from .writer import SETTLE, Writer
+
+
+class Connection:
+    """The link and its channels. `tasks` is told what to run, and of the end."""
+
+    def __init__(self, source, out, peer, channel_type, tasks):
+        self.source = source
+        self.out = out
+        self.peer = peer  # its HELLO
+        self.channel_type = channel_type
+        self.tasks = tasks
+        self.account = Account(LIMITS["connection_window"], peer["connection_window"])
+        self.channels = {}
+        self.own = set()  # numbers of those that this side opened
+        self.next_own, self.next_theirs = 2, 1
+        self.blocked = {}  # thread: the stream that it waits for
+        self.dirty = set()  # streams that hold some of the connection's credit
+        self.tight = False  # less than half of that is left: every byte taken is looked at
+        self.lost = None  # why there is no link any more
+        # What the writer has to do: in turn, and before that.
+        self.ready = SimpleQueue()
+        self.answers = deque()
+        self.urgent = deque()
+
+    def start(self, greeting):
+        """Starts the two threads; `greeting` goes out first."""
+        self.ready.put(greeting)
+        start_new_thread(Writer(self).run, ())
+        start_new_thread(Reader(self).run, ())
+
+    def open_channel(self):
+        """A channel that this side opens. OSError when the other side takes no more."""
+        stream = Stream(self, None)
+        channel = self.add_handle(stream)
+        stream.push(OPEN)
+        stream.wait(lambda: stream.number is not None or stream.lost)
+        stream.handle = None
+        if stream.lost:
+            raise OSError(stream.lost)
+        return channel
+
+    def channel(self, number):
+        """The channel that came in a value."""
+        stream = self.channels.get(number)
+        channel = stream and (stream.handle or stream.handle_ref())
+        if channel:
+            stream.handle = None
+            if stream.close_received:
+                self.urge(stream)  # the CLOSE that answers waits for this
+            return channel
+        if number >= (self.next_theirs if number & 1 else self.next_own):
+            raise cbor.DecodeError("channel %d was never opened" % number)
+        stream = Stream(self, number)
+        stream.closed = stream.over = stream.close_received = stream.close_sent = True
+        stream.end()
+        return self.channel_type(stream)
+
+    def add_handle(self, stream):
+        """Makes a stream's channel, which the stream keeps until the application notices it."""
+        stream.handle = channel = self.channel_type(stream)
+        stream.handle_ref = ref(channel)
+        return channel
+
+    def urge(self, stream):
+        """Lets the writer look at a stream's credit, and at whether to answer a CLOSE."""
+        self.urgent.append(stream)
+        self.ready.put(None)
+
+    def settle(self):
+        """Lets the writer look at the credit of all streams."""
+        self.urge(SETTLE)
+
+    def close(self, end, payload=b""):
+        """Sends what is queued as far as credit allows, then CLOSE; both at most until `end`."""
+        while self.await_written(end) and monotonic() < end:
+            if not any(stream.outbox for stream in list(self.channels.values())):
+                break
+            sleep(0.005)
+        self.ready.put(frame(CLOSE, 0, payload))
+        self.await_written(end)
+
+    def await_written(self, end):
+        """Waits until the writer has come to this point; false when it has not by `end`."""
+        done = SimpleQueue()
+        self.ready.put(done)
+        try:
+            done.get(True, max(0, end - monotonic()))
+        except Empty:
+            return False
+        return not self.lost
+
+    def lose(self, reason):
+        """Ends all channels: the link is gone."""
+        if not self.lost:
+            self.lost = reason
+            for stream in list(self.channels.values()):
+                self.lose_stream(stream)
+
+    def lose_stream(self, stream):
+        stream.lost = self.lost
+        stream.over = True
+        stream.end()
+        self.ready.put(stream)
+
+    def forget(self, stream):
+        """Drops a channel once both sides have closed it; either thread may come here last."""
+        if stream.close_sent and stream.close_received:
+            self.channels.pop(stream.number, None)
+            self.own.discard(stream.number)
+            stream.handle = None
+
+    def abandon(self):
+        """In a forked child: the link belongs to the parent."""
+        self.lost = "this is a forked child, channels belong to its parent"
+        self.source.close()
+        os.close(self.out)

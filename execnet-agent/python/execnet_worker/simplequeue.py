@@ -1,0 +1,42 @@
+"""queue.SimpleQueue for Python 3.6, which has none."""
+
+from _thread import allocate_lock
+from collections import deque
+from time import monotonic
+
+
+class Empty(Exception):
+    """Nothing came in time."""
+
+
+class SimpleQueue:
+    def __init__(self):
+        self._items = deque()
+        self._wake = allocate_lock()
+
+    def put(self, item):
+        self._items.append(item)
+        self._awaken()
+
+    def get(self, block=True, timeout=None):
+        end = None if timeout is None else monotonic() + timeout
+        while True:
+            try:
+                item = self._items.popleft()
+            except IndexError:
+                left = -1 if end is None else max(0, end - monotonic())
+                if not self._wake.acquire(True, left):
+                    raise Empty from None
+            else:
+                if self._items:
+                    self._awaken()  # the next one who waits
+                return item
+
+    def qsize(self):
+        return len(self._items)
+
+    def _awaken(self):
+        try:
+            self._wake.release()
+        except RuntimeError:
+            pass

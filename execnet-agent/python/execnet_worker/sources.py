@@ -1,0 +1,54 @@
+"""The text of what runs here, for tracebacks.
+
+Importing linecache costs as much as starting the worker. So it is filled when somebody imports it.
+"""
+
+import sys
+
+_MOST = 128
+_texts = {}
+
+
+def remember(filename, text):
+    """Lets tracebacks show the lines of `text`, the last of several under one name."""
+    _texts.pop(filename, None)
+    _texts[filename] = text
+    linecache = sys.modules.get("linecache")
+    for old in list(_texts)[:-_MOST]:
+        _texts.pop(old, None)
+        if linecache:
+            linecache.cache.pop(old, None)
+    if linecache:
+        _fill(linecache, filename, text)
+
+
+def _fill(linecache, filename, text):
+    linecache.cache[filename] = len(text), None, text.splitlines(True), filename
+
+
+class _Filler:
+    """Among the finders of modules: fills linecache once it is loaded."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "linecache":
+            return None
+        sys.meta_path.remove(self)
+        for finder in sys.meta_path:
+            spec = finder.find_spec(name, None)
+            if spec:
+                break
+        load = spec.loader.exec_module
+
+        def load_and_fill(module):
+            load(module)
+            for filename, text in list(_texts.items()):
+                _fill(module, filename, text)
+            for name, text in __loader__.texts.items():
+                _fill(module, "<%s>" % name, text)
+
+        spec.loader.exec_module = load_and_fill
+        return spec
+
+
+if "linecache" not in sys.modules:
+    sys.meta_path.insert(0, _Filler())

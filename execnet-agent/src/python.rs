@@ -1,0 +1,59 @@
+//! The Python worker as text: what an interpreter is given to run, and what it is sent.
+
+use std::sync::LazyLock;
+
+/// Run first: it reads the modules, and makes them importable.
+const STUB: &str = include_str!("../python/stub.py");
+
+/// The worker's modules. Most are compiled when they are first imported, some never are.
+const MODULES: [(&str, &str); 14] = [
+    ("execnet_worker", include_str!("../python/execnet_worker/__init__.py")),
+    ("execnet_worker.cbor", include_str!("../python/execnet_worker/cbor.py")),
+    ("execnet_worker.channel", include_str!("../python/execnet_worker/channel.py")),
+    ("execnet_worker.execute", include_str!("../python/execnet_worker/execute.py")),
+    ("execnet_worker.explain", include_str!("../python/execnet_worker/explain.py")),
+    ("execnet_worker.fileio", include_str!("../python/execnet_worker/fileio.py")),
+    ("execnet_worker.frame", include_str!("../python/execnet_worker/frame.py")),
+    ("execnet_worker.main", include_str!("../python/execnet_worker/main.py")),
+    ("execnet_worker.mux", include_str!("../python/execnet_worker/mux.py")),
+    ("execnet_worker.reader", include_str!("../python/execnet_worker/reader.py")),
+    ("execnet_worker.simplequeue", include_str!("../python/execnet_worker/simplequeue.py")),
+    ("execnet_worker.sources", include_str!("../python/execnet_worker/sources.py")),
+    ("execnet_worker.stream", include_str!("../python/execnet_worker/stream.py")),
+    ("execnet_worker.writer", include_str!("../python/execnet_worker/writer.py")),
+];
+
+/// One line of Python for `python -c`, which reads the start of [`bootstrap_source`] from fd 0.
+///
+/// It holds no character that `sh`, `csh` or `fish` would change inside single or double quotes,
+/// so it survives a remote shell quoted either way. Not run by Python 2 or before 3.6: those end
+/// with a message on stderr that says what is needed.
+///
+/// ```
+/// let line = execnet_agent::bootstrap_line();
+/// assert!(line.starts_with("import os,io;"));
+/// ```
+#[must_use]
+pub fn bootstrap_line() -> String {
+    format!("import os,io;f=io.BufferedReader(io.FileIO(os.dup(0)));exec(f.read({}))", STUB.len())
+}
+
+/// What to write on the link first, right after the start and before the preamble.
+///
+/// Nothing has to be awaited before or after it: preamble, HELLO and requests may follow in the
+/// same packet. About 70 KiB, the same bytes for every interpreter.
+#[must_use]
+pub fn bootstrap_source() -> &'static [u8] {
+    static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let mut block = Vec::new();
+        for (name, text) in MODULES {
+            block.extend((name.len() as u16).to_be_bytes());
+            block.extend(name.as_bytes());
+            block.extend((text.len() as u32).to_be_bytes());
+            block.extend(text.as_bytes());
+        }
+        let len = (block.len() as u32).to_be_bytes();
+        [STUB.as_bytes(), &len, &block].concat()
+    });
+    &SOURCE
+}

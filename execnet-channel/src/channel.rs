@@ -1,0 +1,502 @@
+//! A channel: messages both ways, in order, as fast as the other side reads.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use execnet_proto::{ChannelId, Fault, Format, cbor};
+use futures_core::Stream;
+use futures_sink::Sink;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::task::coop;
+
+use crate::core::{Inbox, Message, TrySendError};
+use crate::mux::Link;
+use crate::{ReceiveError, SendError};
+
+/// Credit of taken messages goes back after this many bytes, or when the reader has caught up.
+const RELEASE: u32 = 64 << 10;
+
+/// Messages per unit of tokio's cooperative budget. One for each message would make a busy task
+/// yield, and the driver write, every 128 messages.
+const PER_BUDGET: u8 = 32;
+
+/// One channel. Dropping it closes it; [`split`](Self::split) parts its directions.
+///
+/// It is a [`Stream`] of received messages and a [`Sink`] of messages to send.
+#[derive(Debug)]
+pub struct Channel {
+    tx: SendHalf,
+    rx: RecvHalf,
+}
+
+/// The sending half. Dropping it sends EOF, so that the peer's reading ends.
+#[derive(Debug)]
+pub struct Sender {
+    half: SendHalf,
+}
+
+/// The receiving half. Dropping it drops what still arrives, without holding the peer up.
+#[derive(Debug)]
+pub struct Receiver {
+    half: RecvHalf,
+}
+
+/// One channel's place in the connection; the last of its handles lets go of it.
+#[derive(Debug)]
+struct Handle {
+    link: Arc<Link>,
+    id: ChannelId,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.link.shared.with(|state| state.forget(self.id));
+    }
+}
+
+impl Channel {
+    pub(crate) fn new(link: Arc<Link>, id: ChannelId) -> Self {
+        let handle = Arc::new(Handle { link, id });
+        Self { tx: SendHalf::new(handle.clone()), rx: RecvHalf::new(handle) }
+    }
+
+    /// The channel's number on the wire.
+    #[must_use]
+    pub fn id(&self) -> ChannelId {
+        self.tx.handle.id
+    }
+
+    /// Parts the directions; the channel closes when both halves are gone.
+    #[must_use]
+    pub fn split(self) -> (Sender, Receiver) {
+        (Sender { half: self.tx }, Receiver { half: self.rx })
+    }
+
+    /// Sends a message, waiting for credit: a peer that does not read makes us wait.
+    ///
+    /// Cancel safe: a dropped future has sent either all of the message or nothing.
+    ///
+    /// # Errors
+    /// [`SendError`] says why nothing of it was sent.
+    pub async fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.tx.send(message).await
+    }
+
+    /// Sends a serde value as CBOR. Encoded first: a bad value costs nothing. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`SendError::Encode`].
+    pub async fn send_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SendError> {
+        self.tx.send(Message::cbor(cbor::to_bytes(value)?)).await
+    }
+
+    /// The next message; `None` after the last one. Cancel safe: no message is lost.
+    ///
+    /// # Errors
+    /// After the last message, for ever: the peer's error, or how the connection ended.
+    pub async fn recv(&mut self) -> Result<Option<Message>, ReceiveError> {
+        poll_fn(|cx| self.rx.poll_recv(cx)).await
+    }
+
+    /// The next message as a serde value; `None` after the last one. Cancel safe.
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), and when the message is not a `T`.
+    pub async fn recv_value<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ReceiveError> {
+        self.recv().await?.map(|message| message.to_value()).transpose()
+    }
+
+    /// Sends no more: EOF follows what was sent. Receiving goes on.
+    pub fn finish(&mut self) {
+        self.tx.finish();
+    }
+
+    /// Closes both directions, after what was sent. Received messages stay readable.
+    pub fn close(&mut self) {
+        self.tx.handle.close(None);
+    }
+
+    /// Closes both directions; the peer's readers get `fault` as an error after the last message.
+    pub fn close_with_error(&mut self, fault: Fault) {
+        self.tx.handle.close(Some(fault));
+    }
+
+    /// Whether this side or the peer has closed the channel, or the connection has ended.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.tx.handle.link.shared.lock().core.is_closed(self.id())
+    }
+
+    /// Waits until the peer is done with the channel. Received messages stay readable; the peer may be
+    /// waiting for them to be read. Cancel safe.
+    ///
+    /// # Errors
+    /// The peer closed it with an error, or the connection ended before it was closed.
+    pub async fn wait_close(&self) -> Result<(), ReceiveError> {
+        self.tx.handle.wait_close().await
+    }
+
+    /// Asks the far end to stop what runs on this channel.
+    pub fn interrupt(&self) {
+        self.tx.handle.interrupt();
+    }
+}
+
+impl Sender {
+    /// The channel's number on the wire.
+    #[must_use]
+    pub fn id(&self) -> ChannelId {
+        self.half.handle.id
+    }
+
+    /// See [`Channel::send`].
+    ///
+    /// # Errors
+    /// [`SendError`] says why nothing of it was sent.
+    pub async fn send(&mut self, message: Message) -> Result<(), SendError> {
+        self.half.send(message).await
+    }
+
+    /// See [`Channel::send_value`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send), and [`SendError::Encode`].
+    pub async fn send_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SendError> {
+        self.half.send(Message::cbor(cbor::to_bytes(value)?)).await
+    }
+
+    /// Sends no more: EOF follows what was sent. Dropping the sender does the same.
+    pub fn finish(&mut self) {
+        self.half.finish();
+    }
+
+    /// Closes both directions, after what was sent; with a fault the peer's readers get it as an error.
+    pub fn close(&mut self, fault: Option<Fault>) {
+        self.half.handle.close(fault);
+    }
+
+    /// See [`Channel::wait_close`].
+    ///
+    /// # Errors
+    /// The peer closed it with an error, or the connection ended before it was closed.
+    pub async fn wait_close(&self) -> Result<(), ReceiveError> {
+        self.half.handle.wait_close().await
+    }
+
+    /// Asks the far end to stop what runs on this channel.
+    pub fn interrupt(&self) {
+        self.half.handle.interrupt();
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        // The last half closes the channel anyway.
+        if Arc::strong_count(&self.half.handle) > 1 {
+            self.half.finish();
+        }
+    }
+}
+
+impl Receiver {
+    /// The channel's number on the wire.
+    #[must_use]
+    pub fn id(&self) -> ChannelId {
+        self.half.handle.id
+    }
+
+    /// See [`Channel::recv`].
+    ///
+    /// # Errors
+    /// After the last message, for ever: the peer's error, or how the connection ended.
+    pub async fn recv(&mut self) -> Result<Option<Message>, ReceiveError> {
+        poll_fn(|cx| self.half.poll_recv(cx)).await
+    }
+
+    /// See [`Channel::recv_value`].
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv), and when the message is not a `T`.
+    pub async fn recv_value<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ReceiveError> {
+        self.recv().await?.map(|message| message.to_value()).transpose()
+    }
+
+    /// See [`Channel::wait_close`].
+    ///
+    /// # Errors
+    /// The peer closed it with an error, or the connection ended before it was closed.
+    pub async fn wait_close(&self) -> Result<(), ReceiveError> {
+        self.half.handle.wait_close().await
+    }
+}
+
+impl Message {
+    /// The message as a serde value. A bytes message is read as one byte string.
+    ///
+    /// # Errors
+    /// It is not a `T`, or in a format that this crate does not read.
+    pub fn to_value<T: DeserializeOwned>(&self) -> Result<T, ReceiveError> {
+        match self.format {
+            Format::Cbor => Ok(cbor::from_slice(&self.payload)?),
+            Format::Bytes => Ok(cbor::from_slice(&bytes_item(&self.payload))?),
+            found => Err(ReceiveError::Format { found, expected: "cbor or bytes" }),
+        }
+    }
+}
+
+/// A bytes message as the CBOR byte string that it stands for, so that every serde type which reads one
+/// from CBOR reads it from here as well.
+fn bytes_item(payload: &[u8]) -> Vec<u8> {
+    let mut item = Vec::with_capacity(9 + payload.len());
+    item.push(0x5b);
+    item.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+    item.extend_from_slice(payload);
+    item
+}
+
+impl Handle {
+    fn close(&self, fault: Option<Fault>) {
+        self.link.shared.with(|state| state.core.close(self.id, fault));
+    }
+
+    fn interrupt(&self) {
+        self.link.shared.with(|state| state.core.interrupt(self.id));
+    }
+
+    async fn wait_close(&self) -> Result<(), ReceiveError> {
+        poll_fn(|cx| {
+            let mut state = self.link.shared.lock();
+            match state.core.closed(self.id) {
+                Some(result) => Poll::Ready(result),
+                None => {
+                    state.wait_closed(self.id, cx);
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+#[derive(Debug)]
+struct SendHalf {
+    handle: Arc<Handle>,
+    /// What a `Sink` took and could not send yet.
+    buffered: Option<Message>,
+    sent: u8,
+}
+
+impl SendHalf {
+    fn new(handle: Arc<Handle>) -> Self {
+        Self { handle, buffered: None, sent: 0 }
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), SendError> {
+        let mut message = Some(message);
+        poll_fn(|cx| {
+            ready!(self.poll_flush_buffered(cx))?;
+            self.poll_send(cx, &mut message)
+        })
+        .await
+    }
+
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        slot: &mut Option<Message>,
+    ) -> Poll<Result<(), SendError>> {
+        ready!(poll_budget(cx, &mut self.sent));
+        let Some(message) = slot.take() else { return Poll::Ready(Ok(())) };
+        let id = self.handle.id;
+        self.handle.link.shared.with(|state| match state.core.try_send(id, message) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(TrySendError::Failed(error)) => Poll::Ready(Err(error)),
+            Err(TrySendError::Blocked(message)) => {
+                *slot = Some(message);
+                state.wait_writable(id, cx);
+                Poll::Pending
+            }
+        })
+    }
+
+    fn poll_flush_buffered(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.buffered.is_none() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut buffered = self.buffered.take();
+        let result = self.poll_send(cx, &mut buffered);
+        self.buffered = buffered;
+        result
+    }
+
+    fn finish(&self) {
+        let id = self.handle.id;
+        self.handle.link.shared.with(|state| state.core.finish(id));
+    }
+}
+
+#[derive(Debug)]
+struct RecvHalf {
+    handle: Arc<Handle>,
+    /// Messages taken from the core and not yet asked for.
+    inbox: Inbox,
+    /// Credit of messages that were asked for and not yet given back.
+    taken: u32,
+    received: u8,
+    /// An error has been given to a `Stream`.
+    failed: bool,
+}
+
+impl RecvHalf {
+    fn new(handle: Arc<Handle>) -> Self {
+        Self { handle, inbox: Inbox::default(), taken: 0, received: 0, failed: false }
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, ReceiveError>> {
+        ready!(poll_budget(cx, &mut self.received));
+        loop {
+            if let Some(taken) = self.inbox.pop() {
+                self.taken += taken.cost;
+                if self.taken >= RELEASE || taken.advanced > 0 {
+                    self.release(taken.advanced);
+                }
+                return Poll::Ready(Ok(Some(taken.message)));
+            }
+            if self.taken > 0 {
+                self.release(0);
+            }
+            let id = self.handle.id;
+            let mut state = self.handle.link.shared.lock();
+            match state.core.take_inbox(id, &mut self.inbox) {
+                Ok(true) if self.inbox.is_empty() => return Poll::Ready(Ok(None)),
+                Ok(true) => {}
+                Ok(false) => {
+                    state.wait_readable(id, cx);
+                    return Poll::Pending;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn release(&mut self, advanced: usize) {
+        let taken = std::mem::take(&mut self.taken);
+        let id = self.handle.id;
+        self.handle.link.shared.with(|state| state.core.release(id, taken, advanced));
+    }
+}
+
+impl Drop for RecvHalf {
+    fn drop(&mut self) {
+        let (cost, advanced) = self.inbox.totals();
+        let cost = cost + self.taken;
+        let id = self.handle.id;
+        self.handle.link.shared.with(|state| {
+            state.core.release(id, cost, advanced);
+            state.core.discard(id);
+        });
+    }
+}
+
+/// Lets other tasks run now and then, however ready this one always is.
+fn poll_budget(cx: &mut Context<'_>, count: &mut u8) -> Poll<()> {
+    *count += 1;
+    if *count >= PER_BUDGET {
+        ready!(coop::poll_proceed(cx)).made_progress();
+        *count = 0;
+    }
+    Poll::Ready(())
+}
+
+/// Ends after the first error, which it yields.
+fn poll_stream(
+    half: &mut RecvHalf,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Message, ReceiveError>>> {
+    if half.failed {
+        return Poll::Ready(None);
+    }
+    let result = ready!(half.poll_recv(cx));
+    half.failed = result.is_err();
+    Poll::Ready(result.transpose())
+}
+
+impl Stream for Receiver {
+    type Item = Result<Message, ReceiveError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        poll_stream(&mut self.get_mut().half, cx)
+    }
+}
+
+impl Stream for Channel {
+    type Item = Result<Message, ReceiveError>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        poll_stream(&mut self.get_mut().rx, cx)
+    }
+}
+
+impl Sink<Message> for SendHalf {
+    type Error = SendError;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.get_mut().poll_flush_buffered(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+        self.get_mut().buffered = Some(message);
+        Ok(())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.get_mut().poll_flush_buffered(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        let this = self.get_mut();
+        ready!(this.poll_flush_buffered(cx))?;
+        this.finish();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A `Sink` that hands everything to a field.
+macro_rules! sink_through {
+    ($outer:ty, $field:ident) => {
+        impl Sink<Message> for $outer {
+            type Error = SendError;
+
+            fn poll_ready(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+            ) -> Poll<Result<(), SendError>> {
+                Pin::new(&mut self.get_mut().$field).poll_ready(cx)
+            }
+
+            fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
+                Pin::new(&mut self.get_mut().$field).start_send(message)
+            }
+
+            fn poll_flush(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+            ) -> Poll<Result<(), SendError>> {
+                Pin::new(&mut self.get_mut().$field).poll_flush(cx)
+            }
+
+            fn poll_close(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+            ) -> Poll<Result<(), SendError>> {
+                Pin::new(&mut self.get_mut().$field).poll_close(cx)
+            }
+        }
+    };
+}
+
+sink_through!(Sender, half);
+sink_through!(Channel, tx);

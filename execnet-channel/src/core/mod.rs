@@ -1,0 +1,554 @@
+//! The multiplexer without I/O: bytes, commands and the time go in; bytes, events and the next
+//! deadline come out. Nothing in here reads, writes, sleeps or spawns.
+//!
+//! The owner of a [`Connection`] calls, in any order, as things happen:
+//! - [`handle_input`](Connection::handle_input) (or [`take_read_buf`](Connection::take_read_buf) and
+//!   [`handle_read`](Connection::handle_read)) with bytes that came, [`handle_end`](Connection::handle_end) at the stream's end,
+//!   [`handle_timeout`](Connection::handle_timeout) when [`next_deadline`](Connection::next_deadline) has passed;
+//! - verbs: [`open`](Connection::open), [`try_send`](Connection::try_send), [`recv`](Connection::recv), [`finish`](Connection::finish),
+//!   [`close`](Connection::close), …
+//!
+//! and after any of these, until both are dry:
+//! - [`poll_event`](Connection::poll_event);
+//! - [`poll_transmit`](Connection::poll_transmit), whose bytes it writes.
+
+mod credit;
+#[cfg(feature = "sim")]
+mod diagnostics;
+mod event;
+mod inbox;
+mod keepalive;
+mod receive;
+mod send;
+mod slot;
+mod transmit;
+
+#[cfg(feature = "sim")]
+pub use diagnostics::{Diagnostics, Windows};
+pub use event::Event;
+pub use inbox::Inbox;
+pub use send::TrySendError;
+pub use transmit::Batch;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use execnet_proto::{
+    ChannelId, Decoder, Fault, Format, Frame, HEADER_LEN, Hello, Limits, MAGIC, Side, Terminate,
+    VERSIONS,
+};
+use rustc_hash::FxHashMap;
+
+use crate::{Config, ConfigError, ConnectionError, OpenError, ReceiveError};
+use credit::{RecvWindow, SendWindow};
+use keepalive::{Due, Keepalive};
+use slot::{Receiving, Sending, Slot};
+
+/// The most PINGs and questions that are held unanswered, in each direction.
+const MAX_UNANSWERED: usize = 64;
+
+/// Tokens of our own keepalive PINGs have this bit; those of callers do not.
+const KEEPALIVE_TOKEN: u64 = 1 << 63;
+
+/// A message: bytes, and how they are encoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The format.
+    pub format: Format,
+    /// The encoded value.
+    pub payload: Bytes,
+}
+
+impl Message {
+    /// A message that is one bytes value, and travels as it is.
+    pub fn bytes(payload: impl Into<Bytes>) -> Self {
+        Self { format: Format::Bytes, payload: payload.into() }
+    }
+
+    /// A message that is one CBOR item.
+    pub fn cbor(payload: impl Into<Bytes>) -> Self {
+        Self { format: Format::Cbor, payload: payload.into() }
+    }
+}
+
+/// What [`Connection::recv`] found.
+#[derive(Debug)]
+pub enum Received {
+    /// The next message. Its credit has been given back.
+    Message(Message),
+    /// Nothing yet: [`Event::Readable`] will tell.
+    Nothing,
+    /// The clean end. No further message will come.
+    End,
+}
+
+/// How many channels there are, and who waits for what.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Channels open now.
+    pub channels: usize,
+    /// Channels with a message that waits for credit: their readers do not read.
+    pub waiting_for_credit: Vec<ChannelId>,
+    /// Channels with unread messages, and how many bytes of credit those hold.
+    pub unread: Vec<(ChannelId, u32)>,
+    /// Bytes that we may still send on the connection.
+    pub send_credit: u32,
+    /// Bytes that the peer may still send on the connection before unread messages are taken.
+    pub unread_total: u32,
+}
+
+/// One side of a connection. See the [module's page](self) for how to drive it.
+#[derive(Debug)]
+pub struct Connection {
+    side: Side,
+    config: Config,
+    decoder: Decoder,
+    peer: Option<Hello>,
+    /// The peer's limits; the least until its HELLO has come.
+    peer_limits: Limits,
+    error: Option<ConnectionError>,
+    /// Farewell follows when nothing waits to be sent any more.
+    draining: bool,
+
+    channels: FxHashMap<ChannelId, Box<Slot>>,
+    next_local: Option<ChannelId>,
+    next_remote: Option<ChannelId>,
+    open_local: u32,
+    open_remote: u32,
+
+    out: Batch,
+    send_window: SendWindow,
+    /// Channels with something to send, in turn.
+    schedule: VecDeque<ChannelId>,
+    /// Channels inside a message, the oldest first.
+    started: VecDeque<ChannelId>,
+
+    recv_window: RecvWindow,
+    /// How much all channels' windows have grown together, and how far they may.
+    grown: u32,
+    /// Bytes in memory whose credit went back early.
+    advanced: usize,
+    /// Unfinished messages and those that were, until they are taken: oldest first.
+    long: VecDeque<(ChannelId, u64)>,
+    next_serial: u64,
+
+    keepalive: Keepalive,
+    pings: VecDeque<(u64, Instant)>,
+    pongs_owed: usize,
+    questions_asked: usize,
+    questions_open: usize,
+
+    events: VecDeque<Event>,
+}
+
+impl Connection {
+    /// A connection whose preamble and HELLO are ready to be sent.
+    ///
+    /// # Errors
+    /// A field of `config` is out of its range.
+    pub fn new(side: Side, config: Config, now: Instant) -> Result<Self, ConfigError> {
+        config.check()?;
+        let decoder = Decoder::new(config.max_frame);
+        let mut connection = Self {
+            side,
+            decoder: if config.skip_noise { decoder.skip_noise() } else { decoder },
+            peer: None,
+            peer_limits: Limits::LEAST,
+            error: None,
+            draining: false,
+            channels: FxHashMap::default(),
+            next_local: Some(side.first_channel()),
+            next_remote: Some(side.peer().first_channel()),
+            open_local: 0,
+            open_remote: 0,
+            out: Batch::new(),
+            send_window: SendWindow::new(Limits::LEAST.connection_window),
+            schedule: VecDeque::new(),
+            started: VecDeque::new(),
+            recv_window: RecvWindow::new(config.connection_window),
+            grown: 0,
+            advanced: 0,
+            long: VecDeque::new(),
+            next_serial: 0,
+            keepalive: Keepalive::new(now, config.keepalive, config.idle_timeout),
+            pings: VecDeque::new(),
+            pongs_owed: 0,
+            questions_asked: 0,
+            questions_open: 0,
+            events: VecDeque::new(),
+            config,
+        };
+        connection.out.urgent().put_slice(&MAGIC);
+        let hello = Hello {
+            versions: VERSIONS,
+            limits: connection.config.limits(),
+            keepalive_ms: connection.config.keepalive.map_or(0, |time| time.as_millis() as u64),
+            ..connection.config.hello.clone()
+        };
+        Frame::Hello(Box::new(hello)).encode(connection.out.urgent());
+        Ok(connection)
+    }
+
+    // What there is to know.
+
+    /// Which side this is.
+    #[must_use]
+    pub const fn side(&self) -> Side {
+        self.side
+    }
+
+    /// The peer's HELLO, once it has come.
+    #[must_use]
+    pub const fn peer(&self) -> Option<&Hello> {
+        self.peer.as_ref()
+    }
+
+    /// Why the connection has ended, if it has.
+    #[must_use]
+    pub const fn error(&self) -> Option<&ConnectionError> {
+        self.error.as_ref()
+    }
+
+    /// What the peer sent in front of its preamble, while that has not come.
+    #[must_use]
+    pub fn noise(&self) -> Vec<u8> {
+        self.decoder.noise()
+    }
+
+    /// Counts, and who waits for what. Takes time in proportion to the open channels.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let mut status = Status {
+            channels: (self.open_local + self.open_remote) as usize,
+            send_credit: self.send_window.available(),
+            unread_total: self.recv_window.held(),
+            ..Status::default()
+        };
+        for (&id, slot) in &self.channels {
+            if slot.pending.is_some() || slot.want_writable {
+                status.waiting_for_credit.push(id);
+            }
+            if slot.recv_window.held() > 0 {
+                status.unread.push((id, slot.recv_window.held()));
+            }
+        }
+        status.waiting_for_credit.sort_unstable();
+        status.unread.sort_unstable();
+        status
+    }
+
+    /// How many channels' state is kept, those included that are over but still held by the application.
+    #[must_use]
+    pub fn channels_kept(&self) -> usize {
+        self.channels.len()
+    }
+
+    // The stream and the clock.
+
+    /// The stream has ended: no more bytes will come.
+    pub fn handle_end(&mut self) {
+        let error = if self.decoder.at_boundary() && self.peer.is_some() {
+            ConnectionError::ClosedByPeer
+        } else if self.peer.is_some() {
+            ConnectionError::BrokenOff { place: "inside a frame" }
+        } else {
+            ConnectionError::BrokenOff { place: "before the first frame" }
+        };
+        self.end(error);
+    }
+
+    /// Ends the connection for a reason found outside, such as a failed read. The first reason stays.
+    pub fn end(&mut self, error: ConnectionError) {
+        if self.error.is_some() {
+            return;
+        }
+        if error.is_peer_fault() {
+            let kind = match &error {
+                ConnectionError::Frame(error) => error.fault_kind(),
+                _ => "ProtocolError",
+            };
+            let fault = Some(Fault::new(kind, error.to_string()));
+            Frame::Close { channel: None, fault }.encode(self.out.ordered());
+        }
+        self.error = Some(error);
+        self.schedule.clear();
+        self.started.clear();
+        for (&id, slot) in &mut self.channels {
+            slot.pending = None;
+            slot.partial = None;
+            wake(&mut self.events, id, slot);
+        }
+        self.events.push_back(Event::Ended);
+    }
+
+    /// Says farewell: every channel ends, and what was accepted for sending but waits for credit is lost.
+    pub fn close_connection(&mut self, fault: Option<Fault>) {
+        if self.error.is_none() {
+            Frame::Close { channel: None, fault }.encode(self.out.ordered());
+            self.end(ConnectionError::ClosedHere);
+        }
+    }
+
+    /// Says farewell as soon as all that was accepted for sending has been sent.
+    pub fn drain_connection(&mut self) {
+        self.draining = true;
+        self.finish_draining();
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing happens before.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        if self.error.is_some() { None } else { self.keepalive.deadline() }
+    }
+
+    /// Does what is due at `now`. Calling it early, or often, does no harm.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.error.is_some() {
+            return;
+        }
+        match self.keepalive.check(now) {
+            Due::Nothing => {}
+            // A peer that owes us many answers gets no further questions; the timeout decides.
+            Due::Ping if self.pings.len() >= MAX_UNANSWERED => {}
+            Due::Ping => self.push_ping(now, KEEPALIVE_TOKEN),
+            Due::Dead(silence) => self.end(ConnectionError::NoAnswer(silence)),
+        }
+    }
+
+    /// The next thing to tell.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    // Channels.
+
+    /// Opens a channel. With `exec` its first message is a request for the far end to run.
+    ///
+    /// # Errors
+    /// [`OpenError`]: too many, no more numbers, or the connection has ended.
+    pub fn open(&mut self, exec: bool) -> Result<ChannelId, OpenError> {
+        if let Some(error) = &self.error {
+            return Err(error.clone().into());
+        }
+        if self.open_local >= self.peer_limits.max_channels {
+            return Err(OpenError::TooMany(self.peer_limits.max_channels));
+        }
+        let id = self.next_local.ok_or(OpenError::NumbersUsedUp)?;
+        self.next_local = id.next();
+        self.open_local += 1;
+        let slot = Slot::new(self.peer_limits.channel_window, self.config.channel_window, true);
+        self.channels.insert(id, Box::new(slot));
+        let frame = if exec { Frame::Exec(id) } else { Frame::Open(id) };
+        frame.encode(self.out.ordered());
+        Ok(id)
+    }
+
+    /// Takes a channel that the peer opened. Without this, its CLOSE is not answered and it counts
+    /// against the peer's limit.
+    pub fn accept(&mut self, id: ChannelId) {
+        let Some(slot) = self.channels.get_mut(&id) else { return };
+        if std::mem::replace(&mut slot.accepted, true) {
+            return;
+        }
+        if slot.receiving == Receiving::Closed {
+            self.answer_close(id);
+        }
+    }
+
+    /// Sends no more on this channel: EOF follows the last message.
+    pub fn finish(&mut self, id: ChannelId) {
+        let Some(slot) = self.channels.get_mut(&id) else { return };
+        slot.done = true;
+        if self.error.is_none() && matches!(slot.sending, Sending::Open) {
+            slot.sending = Sending::Finishing;
+            self.flush_ending(id);
+        }
+    }
+
+    /// Closes the channel in both directions, after what was accepted for sending. With a `fault`
+    /// the peer's readers get it as an error. What has been received stays readable, what still
+    /// comes is dropped. A second close does nothing.
+    pub fn close(&mut self, id: ChannelId, fault: Option<Fault>) {
+        let Some(slot) = self.channels.get_mut(&id) else { return };
+        slot.done = true;
+        if self.error.is_some() || slot.is_closed_here() {
+            return;
+        }
+        slot.sending = Sending::Closing(fault.map(Box::new));
+        slot.accepted = true;
+        if let Some(partial) = slot.partial.take() {
+            self.drop_partial(id, &partial);
+        }
+        let Some(slot) = self.channels.get_mut(&id) else { return };
+        if slot.want_readable {
+            slot.want_readable = false;
+            self.events.push_back(Event::Readable(id));
+        }
+        self.flush_ending(id);
+    }
+
+    /// The application lets go of the channel: it is closed, and its unread messages are dropped.
+    pub fn forget(&mut self, id: ChannelId) {
+        self.close(id, None);
+        self.discard(id);
+        let Some(slot) = self.channels.get_mut(&id) else { return };
+        slot.forgotten = true;
+        (slot.want_readable, slot.want_writable, slot.want_closed) = (false, false, false);
+        if slot.is_over() || self.error.is_some() {
+            self.channels.remove(&id);
+        }
+    }
+
+    /// The application reads no more here: unread messages are dropped, and so is what still comes,
+    /// without holding the peer up.
+    pub fn discard(&mut self, id: ChannelId) {
+        let Some(slot) = self.channels.get_mut(&id) else { return };
+        slot.discard = true;
+        let inbox = std::mem::take(&mut slot.inbox);
+        let partial = slot.partial.take();
+        let (cost, advanced) = inbox.totals();
+        self.give_back(id, cost, advanced);
+        if let Some(partial) = partial {
+            self.drop_partial(id, &partial);
+        }
+        self.long.retain(|&(channel, _)| channel != id);
+        self.advance_oldest();
+    }
+
+    /// Whether the peer has closed the channel: `None` while it has not and the connection lives.
+    ///
+    /// Asks for [`Event::Closed`] when the answer is `None`.
+    pub fn closed(&mut self, id: ChannelId) -> Option<Result<(), ReceiveError>> {
+        let end = self.error.clone();
+        let slot = self.channels.get_mut(&id)?;
+        if slot.receiving == Receiving::Closed {
+            return Some(match &slot.fault {
+                Some(fault) => Err(ReceiveError::Remote(Fault::clone(fault))),
+                None => Ok(()),
+            });
+        }
+        if let Some(error) = end {
+            return Some(Err(ReceiveError::Connection(error)));
+        }
+        slot.want_closed = true;
+        None
+    }
+
+    /// Whether sending or receiving on this channel is over for good on this side.
+    #[must_use]
+    pub fn is_closed(&self, id: ChannelId) -> bool {
+        self.error.is_some()
+            || self
+                .channels
+                .get(&id)
+                .is_none_or(|slot| slot.is_closed_here() || slot.receiving == Receiving::Closed)
+    }
+
+    // The connection's own frames.
+
+    /// Asks the peer for a sign of life. [`Event::Pong`] brings the token back. False when too many are unanswered.
+    pub fn ping(&mut self, now: Instant, token: u64) -> bool {
+        let room = self.pings.len() < MAX_UNANSWERED && self.error.is_none();
+        if room {
+            self.push_ping(now, token & !KEEPALIVE_TOKEN);
+        }
+        room
+    }
+
+    /// Asks the far end to stop what runs on this channel.
+    pub fn interrupt(&mut self, id: ChannelId) {
+        let open = self.channels.get(&id).is_some_and(|slot| !slot.is_closed_here());
+        if open && self.error.is_none() {
+            Frame::Interrupt(id).encode(self.out.ordered());
+        }
+    }
+
+    /// Asks the far end to end, after what has been sent.
+    pub fn terminate(&mut self, terminate: Terminate) {
+        if self.error.is_none() {
+            Frame::Terminate(terminate).encode(self.out.ordered());
+        }
+    }
+
+    /// Asks the peer how it is. [`Event::Status`] brings the answer. False when too many questions are open.
+    pub fn ask_status(&mut self) -> bool {
+        let room = self.questions_asked < MAX_UNANSWERED && self.error.is_none();
+        if room {
+            self.questions_asked += 1;
+            Frame::Status(Bytes::new()).encode(self.out.urgent());
+        }
+        room
+    }
+
+    /// Answers the oldest [`Event::StatusAsked`] with a CBOR map.
+    pub fn answer_status(&mut self, answer: Bytes) {
+        if self.questions_open > 0 && self.error.is_none() {
+            self.questions_open -= 1;
+            Frame::Status(answer).encode(self.out.urgent());
+        }
+    }
+
+    fn finish_draining(&mut self) {
+        if self.draining && self.channels.values().all(|slot| slot.pending.is_none()) {
+            self.close_connection(None);
+        }
+    }
+
+    fn push_ping(&mut self, now: Instant, token: u64) {
+        self.pings.push_back((token, now));
+        Frame::Ping(token.to_be_bytes()).encode(self.out.urgent());
+    }
+
+    /// Answers a CLOSE with ours and retires the channel if that was all.
+    fn answer_close(&mut self, id: ChannelId) {
+        let Some(slot) = self.channels.get_mut(&id) else { return };
+        if !matches!(slot.sending, Sending::Closed) {
+            slot.sending = Sending::Closed;
+            Frame::Close { channel: Some(id), fault: None }.encode(self.out.ordered());
+        }
+        self.retire(id);
+    }
+
+    /// When both CLOSEs have passed: stops counting the channel, and drops its state once the
+    /// application has let go.
+    fn retire(&mut self, id: ChannelId) {
+        let Some(slot) = self.channels.get(&id) else { return };
+        if !slot.is_over() {
+            return;
+        }
+        if id.opener() == self.side {
+            self.open_local -= 1;
+        } else {
+            self.open_remote -= 1;
+        }
+        self.grown -= slot.recv_window.window() - self.config.channel_window;
+        if slot.forgotten {
+            self.channels.remove(&id);
+        }
+    }
+}
+
+/// Tells all who wait on this channel.
+fn wake(events: &mut VecDeque<Event>, id: ChannelId, slot: &mut Slot) {
+    if std::mem::take(&mut slot.want_readable) {
+        events.push_back(Event::Readable(id));
+    }
+    if std::mem::take(&mut slot.want_writable) {
+        events.push_back(Event::Writable(id));
+    }
+    if std::mem::take(&mut slot.want_closed) {
+        events.push_back(Event::Closed(id));
+    }
+}
+
+fn encode_credit(out: &mut BytesMut, channel: Option<ChannelId>, amount: u32) {
+    Frame::Credit { channel, amount }.encode(out);
+}
+
+/// What a DATA frame costs.
+#[inline]
+const fn cost_of(len: usize) -> u32 {
+    (HEADER_LEN + len) as u32
+}

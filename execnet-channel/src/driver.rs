@@ -1,0 +1,278 @@
+//! Moves bytes between a stream and the core. Decides nothing.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::ConnectionError;
+use crate::core::Batch;
+use crate::shared::Shared;
+
+/// How long the last bytes may take to leave, and the peer to end its side, once the connection has ended.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// Slices offered to one vectored write: a batch of 128 KiB holds at most 32 long payloads.
+const SLICES: usize = 64;
+
+/// The future that moves a connection's bytes. **Nothing moves unless it is polled**: spawn it, or
+/// join it with what uses the connection.
+///
+/// It ends when the connection has: with `Ok(())` when one of the sides closed on purpose. Dropping it breaks
+/// the connection off; all channels then end with [`ConnectionError::ClosedHere`].
+#[must_use = "a connection does nothing unless its driver is spawned or polled"]
+#[derive(Debug)]
+pub struct Driver<R, W> {
+    shared: Arc<Shared>,
+    reader: R,
+    writer: W,
+    batch: Batch,
+    read_buf: Option<BytesMut>,
+    /// The stream's end was seen.
+    read_ended: bool,
+    flushed: bool,
+    timer: Pin<Box<Sleep>>,
+    phase: Phase,
+    wakers: Vec<Waker>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    Running,
+    /// The connection has ended: what is left is written, then the writer shut down.
+    Flushing,
+    /// The peer's side of the stream is read to its end, so that closing does not destroy what
+    /// is still on its way there.
+    Draining,
+}
+
+/// What a step of the driver came to.
+enum Step {
+    Progress,
+    Waiting,
+}
+
+impl<R, W> Driver<R, W>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    pub(crate) fn new(shared: Arc<Shared>, reader: R, writer: W) -> Self {
+        Self {
+            shared,
+            reader,
+            writer,
+            batch: Batch::new(),
+            read_buf: None,
+            read_ended: false,
+            flushed: true,
+            timer: Box::pin(sleep_until(Instant::now())),
+            phase: Phase::Running,
+            wakers: Vec::new(),
+        }
+    }
+
+    /// Takes what is to be written from the core, tells its events, and sees whether it has ended.
+    fn consult(&mut self, cx: &mut Context<'_>) -> Step {
+        let now = Instant::now().into_std();
+        let mut state = self.shared.lock();
+        state.driver_runs();
+        state.core.handle_timeout(now);
+        let mut step = Step::Waiting;
+        if self.batch.is_empty() {
+            if state.core.poll_transmit(now, &mut self.batch) {
+                step = Step::Progress;
+            } else if state.core.error().is_none() {
+                // Nothing to write: whoever changes that wakes us.
+                state.driver_sleeps(cx);
+            }
+        }
+        state.collect(&mut self.wakers);
+        let ended = state.core.error().is_some();
+        let deadline = state.core.next_deadline();
+        drop(state);
+        self.wakers.drain(..).for_each(Waker::wake);
+        if ended && self.phase == Phase::Running {
+            self.phase = Phase::Flushing;
+            self.timer.as_mut().reset(Instant::now() + LINGER);
+            step = Step::Progress;
+        } else if let Some(deadline) = deadline {
+            let deadline = Instant::from_std(deadline);
+            if self.timer.deadline() != deadline {
+                self.timer.as_mut().reset(deadline);
+            }
+            if self.timer.as_mut().poll(cx).is_ready() {
+                step = Step::Progress;
+            }
+        }
+        step
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Step {
+        if self.read_ended {
+            return Step::Waiting;
+        }
+        let mut buf = match self.read_buf.take() {
+            Some(buf) => buf,
+            None => {
+                let mut state = self.shared.lock();
+                if !state.wants_input() {
+                    state.driver_sleeps(cx);
+                    return Step::Waiting;
+                }
+                state.core.take_read_buf()
+            }
+        };
+        let before = buf.len();
+        let result = poll_append(&mut self.reader, cx, &mut buf);
+        let Poll::Ready(result) = result else {
+            self.read_buf = Some(buf);
+            return Step::Waiting;
+        };
+        let now = Instant::now().into_std();
+        let mut state = self.shared.lock();
+        let read = buf.len() - before;
+        state.core.handle_read(now, buf);
+        match result {
+            Ok(()) if read == 0 => {
+                self.read_ended = true;
+                state.core.handle_end();
+            }
+            Ok(()) => {}
+            Err(error) => {
+                self.read_ended = true;
+                state.core.end(link_error(error));
+            }
+        }
+        Step::Progress
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Step {
+        let mut step = Step::Waiting;
+        while !self.batch.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = self.batch.slices(&mut slices);
+            let slices = slices.get(..count).unwrap_or_default();
+            let written = match Pin::new(&mut self.writer).poll_write_vectored(cx, slices) {
+                Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(result) => result,
+                Poll::Pending => return step,
+            };
+            match written {
+                Ok(written) => self.batch.advance(written),
+                Err(error) => {
+                    self.batch = Batch::new();
+                    // What the peer sent before it went away may say why: the reader decides, if it can.
+                    self.fail_writing(error);
+                    return Step::Progress;
+                }
+            }
+            self.flushed = false;
+            step = Step::Progress;
+        }
+        step
+    }
+
+    fn fail_writing(&mut self, error: io::Error) {
+        let broken = matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::NotConnected
+        );
+        if !broken || self.read_ended {
+            self.shared.lock().core.end(link_error(error));
+        }
+    }
+
+    /// The connection has ended; gives the result when nothing is left to do.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        let late = self.timer.as_mut().poll(cx).is_ready();
+        if self.phase == Phase::Flushing {
+            let done =
+                self.batch.is_empty() && Pin::new(&mut self.writer).poll_shutdown(cx).is_ready();
+            if done || late {
+                self.phase = Phase::Draining;
+            }
+        }
+        if self.phase == Phase::Draining && !late {
+            while !self.read_ended {
+                // Not kept: nobody is there any more to read it.
+                let mut buf = BytesMut::with_capacity(8 << 10);
+                match poll_append(&mut self.reader, cx, &mut buf) {
+                    Poll::Ready(Ok(())) if !buf.is_empty() => {}
+                    Poll::Ready(_) => self.read_ended = true,
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        } else if !late {
+            return Poll::Pending;
+        }
+        Poll::Ready(match self.shared.lock().core.error() {
+            Some(error) if !error.is_clean() => Err(error.clone()),
+            _ => Ok(()),
+        })
+    }
+}
+
+impl<R, W> Future for Driver<R, W>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    type Output = Result<(), ConnectionError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        loop {
+            let mut progress = matches!(this.consult(cx), Step::Progress);
+            progress |= matches!(this.poll_write(cx), Step::Progress);
+            if this.phase != Phase::Running {
+                if progress {
+                    continue;
+                }
+                return this.poll_end(cx);
+            }
+            progress |= matches!(this.poll_read(cx), Step::Progress);
+            if !progress {
+                if !this.flushed {
+                    this.flushed = Pin::new(&mut this.writer).poll_flush(cx).is_ready();
+                }
+                return Poll::Pending;
+            }
+        }
+    }
+}
+
+impl<R, W> Drop for Driver<R, W> {
+    fn drop(&mut self) {
+        let mut wakers = std::mem::take(&mut self.wakers);
+        {
+            let mut state = self.shared.lock();
+            state.core.close_connection(None);
+            state.collect(&mut wakers);
+        }
+        wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+fn link_error(error: io::Error) -> ConnectionError {
+    ConnectionError::Link(Arc::new(error))
+}
+
+/// One read, appended to `buf`, which has room.
+fn poll_append<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    cx: &mut Context<'_>,
+    buf: &mut BytesMut,
+) -> Poll<io::Result<()>> {
+    // The future keeps nothing between polls: a new one each time is the same read.
+    let read = std::pin::pin!(reader.read_buf(buf));
+    read.poll(cx).map_ok(drop)
+}

@@ -1,0 +1,337 @@
+//! The handle of a connection: opens channels, asks the peer, closes.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use execnet_proto::{ChannelId, Fault, Hello, OutputStream, Side, Terminate};
+use futures_core::Stream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::time::Instant;
+
+use crate::channel::Channel;
+use crate::core::{Connection, Event, Status};
+use crate::driver::Driver;
+use crate::shared::Shared;
+use crate::{Config, ConfigError, ConnectionError, OpenError};
+
+/// Many channels over one stream. Cheap to clone; all clones are the same connection.
+///
+/// The connection is closed when the last handle, those of its channels and [`Incoming`] included, has been dropped.
+#[derive(Clone, Debug)]
+pub struct Mux {
+    link: Arc<Link>,
+}
+
+/// What all handles share: dropping the last one closes the connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) shared: Arc<Shared>,
+    next_token: AtomicU64,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.shared.with(|state| state.core.drain_connection());
+    }
+}
+
+impl Mux {
+    /// A connection over a reader and a writer: the handle, what the peer starts, and the
+    /// [`Driver`] to spawn.
+    ///
+    /// # Errors
+    /// A field of `config` is out of its range.
+    pub fn new<R, W>(
+        reader: R,
+        writer: W,
+        side: Side,
+        config: Config,
+    ) -> Result<(Self, Incoming, Driver<R, W>), ConfigError>
+    where
+        R: AsyncRead + Unpin,
+        W: AsyncWrite + Unpin,
+    {
+        let core = Connection::new(side, config, Instant::now().into_std())?;
+        let shared = Shared::new(core);
+        let driver = Driver::new(shared.clone(), reader, writer);
+        let link = Arc::new(Link { shared, next_token: AtomicU64::new(0) });
+        Ok((Self { link: link.clone() }, Incoming { link }, driver))
+    }
+
+    /// The same over one stream that does both.
+    ///
+    /// # Errors
+    /// A field of `config` is out of its range.
+    #[expect(clippy::type_complexity, reason = "three things, named one by one")]
+    pub fn over<S>(
+        stream: S,
+        side: Side,
+        config: Config,
+    ) -> Result<(Self, Incoming, Driver<ReadHalf<S>, WriteHalf<S>>), ConfigError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let (reader, writer) = tokio::io::split(stream);
+        Self::new(reader, writer, side, config)
+    }
+
+    /// Opens a channel. Nothing is waited for.
+    ///
+    /// # Errors
+    /// Too many are open, no number is left, or the connection has ended.
+    pub fn open(&self) -> Result<Channel, OpenError> {
+        self.open_as(false)
+    }
+
+    /// Opens a channel whose first message is a request for the far end to run.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn exec(&self) -> Result<Channel, OpenError> {
+        self.open_as(true)
+    }
+
+    fn open_as(&self, exec: bool) -> Result<Channel, OpenError> {
+        let id = self.link.shared.with(|state| state.core.open(exec))?;
+        Ok(Channel::new(self.link.clone(), id))
+    }
+
+    /// The peer's HELLO, as soon as it is here. Cancel safe.
+    ///
+    /// # Errors
+    /// The connection ended before it came.
+    pub async fn peer(&self) -> Result<Hello, ConnectionError> {
+        poll_fn(|cx| {
+            let mut state = self.link.shared.lock();
+            if let Some(hello) = state.core.peer() {
+                return Poll::Ready(Ok(hello.clone()));
+            }
+            if let Some(error) = state.core.error() {
+                return Poll::Ready(Err(error.clone()));
+            }
+            state.wait_changed(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits until the connection has ended, and tells why. Cancel safe.
+    pub async fn closed(&self) -> ConnectionError {
+        poll_fn(|cx| {
+            let mut state = self.link.shared.lock();
+            if let Some(error) = state.core.error() {
+                return Poll::Ready(error.clone());
+            }
+            state.wait_changed(cx);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Why the connection has ended, if it has.
+    #[must_use]
+    pub fn error(&self) -> Option<ConnectionError> {
+        self.link.shared.lock().core.error().cloned()
+    }
+
+    /// What came in front of the peer's preamble, while that has not come.
+    #[must_use]
+    pub fn noise(&self) -> Vec<u8> {
+        self.link.shared.lock().core.noise()
+    }
+
+    /// Counts, and who waits for what, on this side. Takes time in proportion to the open channels.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.link.shared.lock().core.status()
+    }
+
+    /// Round-trip time to the peer's multiplexer. Cancel safe.
+    ///
+    /// # Errors
+    /// The connection ended, before or meanwhile.
+    pub async fn ping(&self) -> Result<Duration, ConnectionError> {
+        let token = self.link.next_token.fetch_add(1, Ordering::Relaxed);
+        let mut asked = false;
+        poll_fn(|cx| {
+            self.link.shared.with(|state| {
+                if let Some(error) = state.core.error() {
+                    return Poll::Ready(Err(error.clone()));
+                }
+                if let Some(time) = state.take_pong(token) {
+                    return Poll::Ready(Ok(time));
+                }
+                asked = asked || state.core.ping(Instant::now().into_std(), token);
+                state.wait_answer(cx);
+                Poll::Pending
+            })
+        })
+        .await
+    }
+
+    /// Asks the peer how it is: a CBOR map. Questions of several tasks at once may swap their answers,
+    /// which are all as fresh.
+    ///
+    /// # Errors
+    /// The connection ended, before or meanwhile.
+    pub async fn peer_status(&self) -> Result<Bytes, ConnectionError> {
+        let mut asked = false;
+        poll_fn(|cx| {
+            self.link.shared.with(|state| {
+                if let Some(error) = state.core.error() {
+                    return Poll::Ready(Err(error.clone()));
+                }
+                if asked && let Some(answer) = state.take_status() {
+                    return Poll::Ready(Ok(answer));
+                }
+                asked = asked || state.core.ask_status();
+                state.wait_answer(cx);
+                Poll::Pending
+            })
+        })
+        .await
+    }
+
+    /// Asks the far end to end, after what has been sent: tasks may go on for the grace, then are interrupted, then
+    /// killed.
+    pub fn terminate(&self, terminate: Terminate) {
+        self.link.shared.with(|state| state.core.terminate(terminate));
+    }
+
+    /// Says farewell at once: all channels end. With a fault the peer learns that something was wrong.
+    pub fn close(&self, fault: Option<Fault>) {
+        self.link.shared.with(|state| state.core.close_connection(fault));
+    }
+
+    /// Sends what a far end's program printed; waits while the send buffer is full.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub async fn output(
+        &self,
+        channel: Option<ChannelId>,
+        stream: OutputStream,
+        bytes: Bytes,
+    ) -> Result<(), ConnectionError> {
+        // A flush is the event to wait for; the answer to a PING comes after it.
+        while !self.link.shared.lock().core.wants_output() {
+            self.ping().await?;
+        }
+        self.link.shared.with(|state| state.core.output(channel, stream, bytes));
+        self.error().map_or(Ok(()), Err)
+    }
+
+    /// Answers [`Request::Status`] with a CBOR map.
+    pub fn answer_status(&self, answer: Bytes) {
+        self.link.shared.with(|state| state.core.answer_status(answer));
+    }
+}
+
+/// Something that the peer started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Request {
+    /// It opened a channel. Dropping the channel closes it.
+    Opened {
+        /// The channel.
+        channel: Channel,
+        /// The first message on it is a request to run.
+        exec: bool,
+    },
+    /// What runs on this channel is to stop.
+    Interrupt(ChannelId),
+    /// We are to end.
+    Terminate(Terminate),
+    /// It asks how we are: [`Mux::answer_status`].
+    Status,
+    /// What the far end's programs printed.
+    Output {
+        /// The task that printed it, where that is known.
+        channel: Option<ChannelId>,
+        /// Where it was printed to.
+        stream: OutputStream,
+        /// The bytes.
+        bytes: Bytes,
+    },
+}
+
+/// What the peer starts, in order. A [`Stream`] that ends with the connection.
+///
+/// Drop it to refuse: channels that the peer opens are then closed at once, and output is thrown away. Kept but not
+/// read, channels count against the peer's limit, and output of 256 KiB stops the reading of all.
+#[derive(Debug)]
+pub struct Incoming {
+    link: Arc<Link>,
+}
+
+impl Incoming {
+    /// The next request, or `None` when the connection has ended. Cancel safe.
+    pub async fn next(&mut self) -> Option<Request> {
+        poll_fn(|cx| self.poll_request(cx)).await
+    }
+
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Request>> {
+        let mut driver = None;
+        let result = {
+            let mut state = self.link.shared.lock();
+            loop {
+                let was_full = !state.wants_input();
+                let Some(event) = state.next_incoming() else {
+                    if state.core.error().is_some() {
+                        break Poll::Ready(None);
+                    }
+                    state.incoming_waker = Some(cx.waker().clone());
+                    break Poll::Pending;
+                };
+                if was_full && state.wants_input() {
+                    driver = state.take_driver();
+                }
+                break Poll::Ready(Some(match event {
+                    Event::Opened { channel: id, exec } => {
+                        state.core.accept(id);
+                        driver = driver.or_else(|| state.take_driver());
+                        Request::Opened { channel: Channel::new(self.link.clone(), id), exec }
+                    }
+                    Event::Interrupt(id) => Request::Interrupt(id),
+                    Event::Terminate(terminate) => Request::Terminate(terminate),
+                    Event::StatusAsked => Request::Status,
+                    Event::Output { channel, stream, bytes } => {
+                        Request::Output { channel, stream, bytes }
+                    }
+                    // The others never get into this queue.
+                    _ => continue,
+                }));
+            }
+        };
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        result
+    }
+}
+
+impl Stream for Incoming {
+    type Item = Request;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Request>> {
+        self.get_mut().poll_request(cx)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        self.link.shared.with(|state| {
+            state.incoming_gone = true;
+            while let Some(event) = state.next_incoming() {
+                if let Event::Opened { channel, .. } = event {
+                    state.core.forget(channel);
+                }
+            }
+        });
+    }
+}

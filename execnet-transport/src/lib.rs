@@ -1,0 +1,35 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+#![cfg_attr(
+    not(test),
+    deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+// What a transport is, and what it yields.
+mod transport;
+pub use transport::{BoxFuture, Transport};
+mod link;
+pub use link::Link;
+mod guard;
+pub use guard::{FarEnd, Guard};
+mod ending;
+pub use ending::Ending;
+mod signal;
+mod stderr;
+pub use stderr::{Stderr, StderrStream};
+mod bootstrap;
+pub use bootstrap::Bootstrap;
+mod error;
+pub use error::{ConnectError, Fault, SpawnFault, Stage};
+
+// The transports.
+#[cfg(unix)]
+mod popen;
+#[cfg(unix)]
+pub use popen::Popen;
+pub mod memory;
+#[cfg(unix)]
+mod process;
+pub use memory::Memory;
+mod pipe;

@@ -1,0 +1,77 @@
+use std::fmt;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::{Bootstrap, Guard, Stderr};
+
+/// A byte link to one far end. [`Transport`](crate::Transport) states what it promises.
+///
+/// The fields are there to be taken apart:
+///
+/// ```
+/// # use execnet_transport::{Link, memory};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// # let (link, _far) = memory::pair(1024);
+/// let Link { reader, writer, stderr, guard, .. } = link;
+/// # }
+/// ```
+///
+/// **Keep the guard:** dropping it, alone or with the whole link, ends the far end. Two ways to lose
+/// it unawares: a pattern without it, matched against a link that has no name, drops it on the spot;
+/// and an `async move` block or a closure that mentions only `link.reader` takes only that, and
+/// leaves the guard behind. Take the link apart as above, inside the block.
+#[must_use = "dropping a link ends its far end"]
+#[non_exhaustive]
+pub struct Link {
+    /// What the far end sends.
+    pub reader: Box<dyn AsyncRead + Send + Unpin>,
+    /// What the far end is to receive. Dropping it is a half-close, as shutting it down is.
+    pub writer: Box<dyn AsyncWrite + Send + Unpin>,
+    /// The far end's standard error, where there is one of its own.
+    pub stderr: Option<Stderr>,
+    /// Keeps the far end alive; waits for it and kills it.
+    pub guard: Guard,
+    /// What the far end wants before it speaks the protocol.
+    pub bootstrap: Bootstrap,
+}
+
+impl Link {
+    /// A link without standard error, to a far end that already speaks the protocol
+    /// ([`Bootstrap::None`]).
+    pub fn new(
+        reader: impl AsyncRead + Send + Unpin + 'static,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+        guard: Guard,
+    ) -> Self {
+        Self {
+            reader: Box::new(reader),
+            writer: Box::new(writer),
+            stderr: None,
+            guard,
+            bootstrap: Bootstrap::None,
+        }
+    }
+
+    /// Adds the far end's standard error.
+    pub fn with_stderr(mut self, stderr: Stderr) -> Self {
+        self.stderr = Some(stderr);
+        self
+    }
+
+    /// Says what the far end wants first.
+    pub fn with_bootstrap(mut self, bootstrap: Bootstrap) -> Self {
+        self.bootstrap = bootstrap;
+        self
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("guard", &self.guard)
+            .field("bootstrap", &self.bootstrap)
+            .field("stderr", &self.stderr.is_some())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,106 @@
+//! The command line, read.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Start Python interpreters here or elsewhere, send them code, and talk with it.
+#[derive(Debug, clap::Parser)]
+#[command(name = "execnet", version, disable_help_subcommand = true, after_help = STATUS)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const STATUS: &str = "\
+Exit status:
+  0    everything ran to its end
+  1    remote code raised an exception
+  2    a gateway could not start, or died
+  64   the command line is wrong
+  74   reading the input or writing the output failed
+  124  --timeout has passed";
+
+const EXAMPLES: &str = "\
+Examples:
+  execnet exec -c 'channel.send(6 * 7)' popen
+  execnet exec -c 'import os; channel.send(os.getpid())' popen popen popen//python=3.12
+  printf '1\\n2\\n3\\n' | execnet exec -c 'for x in channel: channel.send(x * x)' --input - popen
+  execnet exec --call collect --arg 'pattern=\"*.log\"' tasks.py popen//chdir=/var/log
+  execnet exec --json -c 'channel.send({1, 2})' popen
+
+Each received item is one line: a str as it is, anything else as Python's repr. With several
+gateways each line begins with the gateway's id. What remote code prints goes to stderr.";
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Run Python code on gateways and print what it sends
+    #[command(after_help = EXAMPLES)]
+    Exec(ExecArgs),
+    /// Print facts about each far end
+    Info(InfoArgs),
+}
+
+#[derive(Debug, clap::Args)]
+#[command(
+    override_usage = "execnet exec [OPTIONS] -c CODE SPEC...\n       execnet exec [OPTIONS] FILE.py SPEC..."
+)]
+pub(super) struct ExecArgs {
+    /// Code to run
+    #[arg(short = 'c', value_name = "CODE")]
+    pub(super) code: Option<String>,
+    /// Call this function of the code, with `channel` and the arguments
+    #[arg(long, value_name = "NAME")]
+    pub(super) call: Option<String>,
+    /// A keyword argument for the function; may be given several times
+    #[arg(long = "arg", value_name = "KEY=JSON", requires = "call")]
+    pub(super) args: Vec<String>,
+    /// Send one item for each line of this file of JSON lines, or of stdin (-), then finish sending
+    #[arg(long, value_name = "JSONL")]
+    pub(super) input: Option<PathBuf>,
+    /// Give up after this time: 10, 1.5s, 2min
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
+    /// Print each item as a line of JSON: {"gateway":"gw0","item":...}
+    #[arg(long)]
+    pub(super) json: bool,
+    /// FILE.py (unless -c is given), then the gateways
+    #[arg(value_name = "[FILE.py] SPEC", required = true)]
+    pub(super) rest: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct InfoArgs {
+    /// Print a line of JSON for each far end
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The gateways
+    #[arg(value_name = "SPEC", required = true)]
+    pub(super) specs: Vec<String>,
+}
+
+/// A duration: a number of seconds, or a text such as `1min 30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string());
+    }
+    humantime::parse_duration(text).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("2"), Ok(Duration::from_secs(2)));
+        assert_eq!(duration("1.5"), Ok(Duration::from_millis(1500)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert!(duration("-1").is_err() && duration("soon").is_err() && duration("nan").is_err());
+    }
+}

@@ -1,0 +1,230 @@
+//! `execnet exec`: run code on gateways, print what it sends.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use execnet::{Gateway, Group, MultiChannel, Output, ReceiveError, Sender, Source, Value};
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+
+use super::args::ExecArgs;
+use super::{Outcome, complain, json, outcome_of, outcome_of_write, parse_specs};
+
+/// How long workers may take to end when everything has been said.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+pub(super) async fn run(mut args: ExecArgs) -> Outcome {
+    let source = match source(&mut args) {
+        Ok(source) => source,
+        Err(message) => {
+            complain(message);
+            return Outcome::Usage;
+        }
+    };
+    let specs = match parse_specs(&args.rest) {
+        Ok(specs) => specs,
+        Err(outcome) => return outcome,
+    };
+    let several = specs.len() > 1;
+    let output = if several { Output::labelled_stderr() } else { Output::stderr() };
+    let group = Group::builder().output(output).build();
+    let timeout = args.timeout;
+    let work = async {
+        let mut outcome = Outcome::Success;
+        let mut gateways = Vec::new();
+        for result in group.make_gateways(specs).await {
+            match result {
+                Ok(gateway) => gateways.push(gateway),
+                Err(error) => {
+                    complain(&error);
+                    outcome = outcome.max(outcome_of(&error));
+                }
+            }
+        }
+        // All or none: half a fleet would give half an answer that looks like a whole one.
+        if outcome == Outcome::Success {
+            outcome = converse(&gateways, source, &args, several).await;
+        }
+        outcome
+    };
+    let mut outcome = match timeout {
+        None => work.await,
+        Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            complain(format_args!("timed out after {}", humantime::format_duration(limit)));
+            Outcome::TimedOut
+        }),
+    };
+    let patience = if outcome == Outcome::TimedOut { Duration::ZERO } else { PATIENCE };
+    if let Err(error) = group.terminate(patience).await {
+        complain(error);
+        outcome = outcome.max(Outcome::GatewayFailed);
+    }
+    outcome
+}
+
+/// What to run; takes the file off the positional arguments.
+fn source(args: &mut ExecArgs) -> Result<Source, String> {
+    let mut source = match args.code.take() {
+        Some(code) => Source::from(code),
+        None => {
+            let file = args.rest.remove(0);
+            if args.rest.is_empty() {
+                return Err(format!(
+                    "{file:?}: expected FILE.py and at least one SPEC, or -c CODE and SPECs"
+                ));
+            }
+            if !Path::new(&file).is_file() {
+                return Err(format!("{file:?} is no file; give code with -c CODE"));
+            }
+            Source::file(file)
+        }
+    };
+    if let Some(function) = args.call.take() {
+        source = source.call(function);
+    }
+    for arg in &args.args {
+        let (name, text) =
+            arg.split_once('=').ok_or_else(|| format!("--arg {arg:?}: expected KEY=JSON"))?;
+        let json = serde_json::from_str(text).map_err(|error| {
+            format!("--arg {name}: {text:?} is not JSON ({error}); a text needs quotes: '\"…\"'")
+        })?;
+        let value = json::to_value(&json).map_err(|error| format!("--arg {name}: {error}"))?;
+        source = source.arg(name, value);
+    }
+    Ok(source)
+}
+
+/// Runs the source everywhere, sends the input, prints what comes.
+async fn converse(gateways: &[Gateway], source: Source, args: &ExecArgs, several: bool) -> Outcome {
+    let mut channels = Vec::new();
+    for result in join_all(gateways.iter().map(|gw| gw.remote_exec(source.clone()))).await {
+        match result {
+            Ok(channel) => channels.push(channel),
+            Err(error) => {
+                complain(&error);
+                return match error {
+                    execnet::ExecError::Lost(_) => Outcome::GatewayFailed,
+                    _ => Outcome::Usage,
+                };
+            }
+        }
+    }
+    let (senders, mut queue) = MultiChannel::new(channels).receive_queue();
+    let receive = async {
+        let mut outcome = Outcome::Success;
+        while let Some((index, item)) = queue.next().await {
+            let Some(gateway) = gateways.get(index) else { continue };
+            match item {
+                Ok(value) => {
+                    if let Err(error) = print(gateway, &value, args.json, several) {
+                        return outcome.max(outcome_of_write(&error));
+                    }
+                }
+                Err(error) => outcome = outcome.max(report(gateway, &error, several)),
+            }
+        }
+        outcome
+    };
+    let send = async {
+        match &args.input {
+            Some(path) => send_input(path, senders).await,
+            // No input: the remote side's reading ends at once.
+            None => {
+                drop(senders);
+                Outcome::Success
+            }
+        }
+    };
+    // What is still unread of the input when all remote code has ended does not matter any more.
+    tokio::pin!(send, receive);
+    tokio::select! {
+        received = &mut receive => received,
+        sent = &mut send => {
+            if sent == Outcome::Success { receive.await } else { sent }
+        }
+    }
+}
+
+async fn send_input(path: &Path, mut senders: Vec<Sender>) -> Outcome {
+    let input: Box<dyn AsyncRead + Unpin> = if path == Path::new("-") {
+        Box::new(tokio::io::stdin())
+    } else {
+        match tokio::fs::File::open(path).await {
+            Ok(file) => Box::new(file),
+            Err(error) => {
+                complain(format_args!("cannot read {}: {error}", path.display()));
+                return Outcome::Io;
+            }
+        }
+    };
+    let mut lines = BufReader::new(input).lines();
+    for number in 1.. {
+        let line = match lines.next_line().await {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(error) => {
+                complain(format_args!("cannot read {}: {error}", path.display()));
+                return Outcome::Io;
+            }
+        };
+        if line.trim().is_empty() {
+            continue;
+        }
+        let parsed = serde_json::from_str(&line).map_err(|error| error.to_string());
+        let value = match parsed.and_then(|json| json::to_value(&json)) {
+            Ok(value) => value,
+            Err(error) => {
+                complain(format_args!("input line {number}: {error}"));
+                return Outcome::Usage;
+            }
+        };
+        // One that does not take it has ended; its channel tells why.
+        let results = join_all(senders.iter_mut().map(|sender| sender.send(&value))).await;
+        if results.iter().all(Result::is_err) {
+            break;
+        }
+    }
+    Outcome::Success
+}
+
+/// Prints an item, at once: one line, a str as it is, anything else as Python's repr.
+fn print(gateway: &Gateway, value: &Value, as_json: bool, several: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if as_json {
+        let line = json!({"gateway": gateway.id(), "item": json::from_value(value)});
+        writeln!(out, "{line}")?;
+    } else {
+        if several {
+            write!(out, "{}: ", gateway.id())?;
+        }
+        match value {
+            Value::Str(text) => writeln!(out, "{text}")?,
+            other => writeln!(out, "{other}")?,
+        }
+    }
+    out.flush()
+}
+
+/// Tells how a channel ended, and what that means.
+fn report(gateway: &Gateway, error: &ReceiveError, several: bool) -> Outcome {
+    match error {
+        ReceiveError::End => Outcome::Success,
+        ReceiveError::Remote(error) => {
+            for line in error.to_string().lines() {
+                if several {
+                    eprintln!("{}: {line}", gateway.id());
+                } else {
+                    eprintln!("{line}");
+                }
+            }
+            Outcome::RemoteError
+        }
+        error => {
+            complain(error);
+            Outcome::GatewayFailed
+        }
+    }
+}

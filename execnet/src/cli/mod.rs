@@ -1,0 +1,108 @@
+//! `execnet`: run code on gateways and look at them, from a shell.
+//!
+//! Its output and its exit statuses are an interface: other programs parse them.
+
+mod args;
+mod exec;
+mod info;
+mod json;
+
+use std::fmt::Display;
+use std::io;
+use std::process::ExitCode;
+
+use args::{Args, Command};
+use clap::Parser;
+use execnet::{GatewayError, XSpec};
+
+/// How the command ended, as its exit status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+enum Outcome {
+    Success = 0,
+    /// Remote code raised an exception.
+    RemoteError = 1,
+    /// A gateway could not start, or died.
+    GatewayFailed = 2,
+    /// The command line is wrong; EX_USAGE of sysexits.h.
+    Usage = 64,
+    /// Reading the input or writing the output failed; EX_IOERR.
+    Io = 74,
+    /// `--timeout` has passed, as of coreutils' timeout.
+    TimedOut = 124,
+}
+
+impl From<Outcome> for ExitCode {
+    fn from(outcome: Outcome) -> Self {
+        Self::from(outcome as u8)
+    }
+}
+
+pub(crate) fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // --help and --version arrive here as well, and go to stdout.
+            let _ = error.print();
+            let outcome = if error.use_stderr() { Outcome::Usage } else { Outcome::Success };
+            return outcome.into();
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(format_args!("cannot start the runtime: {error}"));
+            return Outcome::GatewayFailed.into();
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match args.command {
+            Command::Exec(args) => exec::run(args).await,
+            Command::Info(args) => info::run(args).await,
+        }
+    });
+    // A read of stdin may be under way in a thread that only the end of the process stops.
+    runtime.shutdown_background();
+    outcome.into()
+}
+
+/// Parses specifications; says what is wrong with each bad one.
+fn parse_specs(texts: &[String]) -> Result<Vec<XSpec>, Outcome> {
+    let specs: Vec<_> = texts.iter().map(|text| checked(text)).collect();
+    for error in specs.iter().filter_map(|spec| spec.as_ref().err()) {
+        complain(error);
+    }
+    specs.into_iter().collect::<Result<_, _>>().map_err(|_| Outcome::Usage)
+}
+
+/// A specification that names a type of gateway and no key that nobody knows: mistakes in these are mistakes
+/// on the command line, and found before anything is started.
+fn checked(text: &str) -> Result<XSpec, execnet::SpecError> {
+    let spec = XSpec::parse(text)?;
+    spec.refuse_unclaimed(&[])?;
+    spec.kind()?;
+    Ok(spec)
+}
+
+/// What a failed start means for the exit status.
+fn outcome_of(error: &GatewayError) -> Outcome {
+    match error {
+        GatewayError::Spec(_)
+        | GatewayError::NotSupported { .. }
+        | GatewayError::DuplicateId(_) => Outcome::Usage,
+        _ => Outcome::GatewayFailed,
+    }
+}
+
+fn complain(message: impl Display) {
+    eprintln!("execnet: {message}");
+}
+
+/// What a failed write to stdout means: a reader that has seen enough is no error.
+fn outcome_of_write(error: &io::Error) -> Outcome {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Outcome::Success;
+    }
+    complain(format_args!("cannot write to stdout: {error}"));
+    Outcome::Io
+}

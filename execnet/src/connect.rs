@@ -1,0 +1,176 @@
+//! Specification → transport → bootstrap → multiplexer: the only place where all four meet.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use execnet_channel::{Config, ConnectionError, Mux};
+use execnet_proto::{Side, Value};
+use execnet_transport::{Bootstrap, Popen, Transport};
+use execnet_xspec::{Kind, XSpec};
+use tokio::io::AsyncWriteExt;
+
+use crate::gateway::{Gateway, Info, Starting};
+use crate::{GatewayError, Output};
+
+/// How long a far end may take to end by itself once the link is broken, before its end is given up on.
+const ENDING: Duration = Duration::from_secs(2);
+
+/// Lines of output that go into the message about a worker that did not start.
+const OUTPUT_LINES: usize = 20;
+
+/// What a gateway is made with, besides its specification.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) config: Config,
+    pub(crate) output: Output,
+    pub(crate) start_timeout: Duration,
+}
+
+/// Starts the far end that `spec` describes, and waits for the worker's first words.
+///
+/// Dropping the future leaves nothing behind.
+pub(crate) async fn connect(
+    spec: &XSpec,
+    id: String,
+    options: Options,
+) -> Result<Gateway, GatewayError> {
+    let transport = transport(spec)?;
+    let address = transport.address();
+    let after = options.start_timeout;
+    match tokio::time::timeout(after, start(&*transport, spec, id, options)).await {
+        Ok(result) => result,
+        Err(_) => Err(GatewayError::TimedOut { address, after }),
+    }
+}
+
+async fn start(
+    transport: &dyn Transport,
+    spec: &XSpec,
+    id: String,
+    options: Options,
+) -> Result<Gateway, GatewayError> {
+    let mut link = transport.connect().await.map_err(|source| GatewayError::Connect {
+        address: transport.address(),
+        source: Box::new(source),
+    })?;
+    let address = link.guard.address().to_owned();
+    let mut config = options.config;
+    config.hello.software = concat!("execnet ", env!("CARGO_PKG_VERSION")).to_owned();
+    config.hello.settings = settings(spec, &id);
+    let mut fed = Ok(());
+    if link.bootstrap == Bootstrap::Python {
+        config.skip_noise = true;
+        // A far end that dies meanwhile breaks the pipe; the reason is in what it leaves behind.
+        fed = link.writer.write_all(execnet_agent::bootstrap_source()).await;
+    }
+    let (mux, incoming, driver) =
+        Mux::new(link.reader, link.writer, Side::Connector, config).map_err(|error| {
+            GatewayError::NotSupported { spec: spec.to_string(), key: error.to_string() }
+        })?;
+    // Channels that workers open are taken from the values that name them, not from here.
+    drop(incoming);
+    let starting = Starting::new(id, spec.clone(), mux, link.guard, link.stderr);
+    let monitor = starting.monitor(driver, options.output);
+    let error = match (fed, starting.mux().peer().await) {
+        (Ok(()), Ok(hello)) => {
+            return Ok(starting.started(Info::new(hello), monitor));
+        }
+        (Err(error), _) => ConnectionError::Link(std::sync::Arc::new(error)),
+        (_, Err(error)) => error,
+    };
+    if let ConnectionError::Refused(fault) = error {
+        return Err(GatewayError::Refused { address, fault: Box::new(fault.into()) });
+    }
+    let noise = starting.mux().noise();
+    let (ending, mut output) = starting.post_mortem(ENDING, OUTPUT_LINES).await;
+    let noise = String::from_utf8_lossy(&noise);
+    let noise = noise.lines().filter(|line| !line.is_empty()).map(str::to_owned);
+    output.splice(0..0, noise.take(OUTPUT_LINES));
+    Err(GatewayError::Start { address, ending, output, source: Box::new(error) })
+}
+
+fn transport(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
+    spec.refuse_unclaimed(&[])?;
+    let kind = spec.kind()?;
+    for key in ["via", "installvia", "agent", "prefork", "stock"] {
+        if spec.contains(key) {
+            return Err(not_supported(spec, key));
+        }
+    }
+    match kind {
+        Kind::Popen => {
+            let python = match spec.python() {
+                Some(words) => words.to_vec(),
+                None => vec![default_python()],
+            };
+            let label = format!("popen {}", python.join(" "));
+            let mut popen = Popen::new(interpreter(python, spec)).bootstrap(Bootstrap::Python);
+            for (name, value) in spec.env() {
+                popen = popen.env(name, value);
+            }
+            Ok(Box::new(popen.label(label)))
+        }
+        Kind::Command => {
+            let argv = spec.command().unwrap_or_default().to_vec();
+            if spec.contains("python") {
+                return Err(not_supported(spec, "python` beside `command"));
+            }
+            let label = format!("command {}", argv.join(" "));
+            let popen = Popen::new(interpreter(argv, spec)).bootstrap(Bootstrap::Python);
+            Ok(Box::new(popen.label(label)))
+        }
+        Kind::Ssh => Err(not_supported(spec, "ssh")),
+        Kind::VagrantSsh => Err(not_supported(spec, "vagrant_ssh")),
+        Kind::Socket => Err(not_supported(spec, "socket")),
+        other => Err(not_supported(spec, &format!("{other:?}"))),
+    }
+}
+
+fn not_supported(spec: &XSpec, key: &str) -> GatewayError {
+    GatewayError::NotSupported { spec: spec.to_string(), key: key.to_owned() }
+}
+
+/// The command line of an interpreter that waits for the worker's source.
+fn interpreter(mut argv: Vec<String>, spec: &XSpec) -> Vec<String> {
+    if spec.dont_write_bytecode() {
+        argv.push("-B".to_owned());
+    }
+    argv.push("-c".to_owned());
+    argv.push(execnet_agent::bootstrap_line());
+    argv
+}
+
+/// The first of `python3` and `python` on PATH; `python3` when there is none, for the error to name.
+fn default_python() -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = ["python3", "python"]
+        .into_iter()
+        .find(|name| std::env::split_paths(&path).any(|dir| is_program(&dir.join(name))));
+    found.unwrap_or("python3").to_owned()
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// What the worker is to apply before any task (PROTOCOL.md §8).
+fn settings(spec: &XSpec, id: &str) -> BTreeMap<String, Value> {
+    let mut settings = BTreeMap::from([("id".to_owned(), Value::from(id))]);
+    if let Some(dir) = spec.chdir() {
+        settings.insert("chdir".to_owned(), dir.into());
+    }
+    if let Some(nice) = spec.nice() {
+        settings.insert("nice".to_owned(), Value::from(i64::from(nice)));
+    }
+    if let Some(model) = spec.execmodel() {
+        settings.insert("execmodel".to_owned(), model.as_str().into());
+    }
+    // Set once more where the link could not do it before the interpreter started.
+    let env: Vec<_> = spec.env().collect();
+    if !env.is_empty() {
+        settings.insert("env".to_owned(), Value::dict(env));
+    }
+    settings
+}

@@ -1,0 +1,302 @@
+//! One error for each operation. Each keeps what the layer below said as its `source()`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use std::{error, io};
+
+use execnet_channel::{ConnectionError, OpenError};
+use execnet_proto::{Fault, cbor};
+use execnet_transport::{ConnectError, Ending};
+use execnet_xspec::SpecError;
+
+/// A gateway could not be made. Nothing of it is left: no process, no id taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatewayError {
+    /// The specification is wrong. The caller's fault.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The specification is right, but asks for something that this version cannot do.
+    #[error("spec {spec:?}: `{key}` is not supported by this version")]
+    NotSupported {
+        /// The specification.
+        spec: String,
+        /// The key in it.
+        key: String,
+    },
+    /// The id is taken in this group.
+    #[error(
+        "a gateway with the id {0:?} exists in this group; choose another `id=` or exit that one first"
+    )]
+    DuplicateId(String),
+    /// There is no link to a far end.
+    #[error("{address}: {source}")]
+    Connect {
+        /// Which far end.
+        address: String,
+        /// What went wrong, and at which stage.
+        source: Box<ConnectError>,
+    },
+    /// The link is there, but what answers is no worker, or it ended while starting.
+    #[error("{address}: the worker did not start: {}", NotStarted(.source, .ending, .output))]
+    Start {
+        /// Which far end.
+        address: String,
+        /// How its process ended, where there is one and it has.
+        ending: Option<Ending>,
+        /// What it printed last: its standard error, or what stood in place of the protocol.
+        output: Vec<String>,
+        /// How the protocol ended.
+        source: Box<ConnectionError>,
+    },
+    /// The worker started, and refused: a setting of the specification failed there.
+    #[error("{address}: {fault}")]
+    Refused {
+        /// Which far end.
+        address: String,
+        /// The worker's words.
+        fault: Box<RemoteError>,
+    },
+    /// The worker said nothing within the time allowed.
+    #[error("{address}: no answer within {after:?} while starting the worker")]
+    TimedOut {
+        /// Which far end.
+        address: String,
+        /// The limit.
+        after: Duration,
+    },
+}
+
+impl GatewayError {
+    /// Whether the caller asked for something that cannot be had, so that trying again is useless.
+    #[must_use]
+    pub fn is_caller_fault(&self) -> bool {
+        match self {
+            Self::Spec(_) | Self::NotSupported { .. } | Self::DuplicateId(_) => true,
+            Self::Connect { source, .. } => source.is_caller_fault(),
+            _ => false,
+        }
+    }
+}
+
+/// Says how the far end ended, else how the protocol did, and what it printed.
+struct NotStarted<'a>(&'a ConnectionError, &'a Option<Ending>, &'a [String]);
+
+impl fmt::Display for NotStarted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Some(ending) => write!(f, "{ending}")?,
+            None => write!(f, "{}", self.0)?,
+        }
+        write_lines(f, self.2)
+    }
+}
+
+fn write_lines(f: &mut fmt::Formatter<'_>, lines: &[String]) -> fmt::Result {
+    if !lines.is_empty() {
+        f.write_str("; its last output:")?;
+    }
+    lines.iter().try_for_each(|line| write!(f, "\n    {line}"))
+}
+
+/// A gateway has ended: why, and what its process said last. Cheap to clone.
+///
+/// ```text
+/// gateway gw0 (popen python3 [pid 4711]) is gone: killed by SIGKILL (signal 9)
+/// ```
+#[derive(Clone, Debug)]
+pub struct GatewayLost(Arc<Lost>);
+
+#[derive(Debug)]
+struct Lost {
+    id: String,
+    address: String,
+    ending: Option<Ending>,
+    stderr: Vec<String>,
+    cause: ConnectionError,
+}
+
+impl GatewayLost {
+    pub(crate) fn new(
+        id: String,
+        address: String,
+        ending: Option<Ending>,
+        stderr: Vec<String>,
+        cause: ConnectionError,
+    ) -> Self {
+        Self(Arc::new(Lost { id, address, ending, stderr, cause }))
+    }
+
+    /// The gateway's id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// How its process ended: exit status or signal. `None` when there is no process, or it did not end in time.
+    #[must_use]
+    pub fn ending(&self) -> Option<Ending> {
+        self.0.ending
+    }
+
+    /// The last lines of its standard error.
+    #[must_use]
+    pub fn stderr(&self) -> &[String] {
+        &self.0.stderr
+    }
+
+    /// How the connection ended: tells the peer's fault from the link's.
+    #[must_use]
+    pub fn cause(&self) -> &ConnectionError {
+        &self.0.cause
+    }
+
+    /// Whether it ended because somebody asked it to.
+    #[must_use]
+    pub fn is_exit(&self) -> bool {
+        matches!(self.0.ending, None | Some(Ending::Exited(0) | Ending::Closed))
+            && self.0.cause.is_clean()
+    }
+}
+
+impl fmt::Display for GatewayLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Lost { id, address, ending, stderr, cause } = &*self.0;
+        write!(f, "gateway {id} ({address}) is gone: ")?;
+        match ending {
+            Some(Ending::Closed) | None => write!(f, "{cause}")?,
+            // A protocol error is worth telling beside the exit that followed from it.
+            Some(ending) if cause.is_peer_fault() => write!(f, "{cause}; {ending}")?,
+            Some(ending) => write!(f, "{ending}")?,
+        }
+        if self.is_exit() { Ok(()) } else { write_lines(f, stderr) }
+    }
+}
+
+impl error::Error for GatewayLost {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.0.cause)
+    }
+}
+
+/// An exception in remote code. Prints as the interpreter would print it, traceback included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteError(Fault);
+
+impl RemoteError {
+    /// The exception's type, such as `ZeroDivisionError`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        &self.0.kind
+    }
+
+    /// Its message; may be empty.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The whole traceback, with the lines of the source that was sent.
+    #[must_use]
+    pub fn traceback(&self) -> Option<&str> {
+        self.0.traceback.as_deref()
+    }
+}
+
+impl From<Fault> for RemoteError {
+    fn from(fault: Fault) -> Self {
+        Self(fault)
+    }
+}
+
+impl fmt::Display for RemoteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.traceback {
+            Some(traceback) => f.write_str(traceback.trim_end()),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+impl error::Error for RemoteError {}
+
+/// Running code on a gateway failed before it ran.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecError {
+    /// The file with the source cannot be read.
+    #[error("cannot read {}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A keyword argument is a value that does not cross.
+    #[error("cannot send the keyword arguments: {0}")]
+    Argument(#[from] cbor::EncodeError),
+    /// Keyword arguments without a function to take them.
+    #[error("keyword arguments need a function to call: name it with `Source::call`")]
+    ArgumentsWithoutFunction,
+    /// No channel could be opened.
+    #[error(transparent)]
+    Open(OpenError),
+    /// The source is longer than the far end accepts.
+    #[error(transparent)]
+    Send(execnet_channel::SendError),
+    /// The gateway has ended.
+    #[error(transparent)]
+    Lost(#[from] GatewayLost),
+}
+
+/// Sending an item failed; nothing of it was sent.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The item itself, or the state of the channel: the caller's or the remote task's doing.
+    #[error(transparent)]
+    Channel(execnet_channel::SendError),
+    /// The gateway has ended.
+    #[error("cannot send: {0}")]
+    Lost(#[from] GatewayLost),
+}
+
+/// Receiving an item failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// The channel is at its end: no further item will come.
+    #[error("end of channel: the remote code has ended, or closed the channel")]
+    End,
+    /// The remote code raised an exception.
+    #[error("{0}")]
+    Remote(#[from] RemoteError),
+    /// The gateway has ended while the channel was open.
+    #[error("{0}")]
+    Lost(#[from] GatewayLost),
+    /// The item is not of the type asked for. It has been taken off the channel.
+    #[error(transparent)]
+    Item(execnet_channel::ReceiveError),
+}
+
+/// Waiting for the remote side's close found an error.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WaitError {
+    /// The remote code raised an exception.
+    #[error("{0}")]
+    Remote(#[from] RemoteError),
+    /// The gateway ended before the channel was closed.
+    #[error("{0}")]
+    Lost(#[from] GatewayLost),
+}
+
+/// Gateways that did not end, even when killed.
+#[derive(Debug, thiserror::Error)]
+#[error("{} did not end, even when killed", .stuck.join(", "))]
+pub struct TerminateError {
+    /// Their ids. They are not in the group any more.
+    pub stuck: Vec<String>,
+}

@@ -1,0 +1,335 @@
+//! One far end.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use execnet_channel::{ConnectionError, Driver, Message, Mux, OpenError};
+use execnet_proto::{Hello, Terminate, Value, cbor};
+use execnet_transport::{Ending, Guard, Stderr};
+use execnet_xspec::XSpec;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::{Channel, ExecError, GatewayLost, Output, Source};
+
+/// Lines of stderr that a [`GatewayLost`] keeps.
+const LAST_LINES: usize = 20;
+/// How long a far end whose link has ended may take to end itself; longer than the worker needs to interrupt its tasks
+/// and give up on them.
+const ENDING: Duration = Duration::from_millis(2_500);
+/// How long its last output may take to arrive; a grandchild can hold the pipe open for ever.
+const LAST_OUTPUT: Duration = Duration::from_millis(500);
+/// How long a killed process may take to be gone.
+const KILLED: Duration = Duration::from_secs(2);
+
+/// An interpreter somewhere, and the connection to it. Cheap to clone; all clones are the same far end.
+///
+/// Made by [`Group::make_gateway`](crate::Group::make_gateway), which keeps one clone. When the last one has been
+/// dropped, channels included, its process is killed.
+#[derive(Clone)]
+pub struct Gateway(Arc<Inner>);
+
+struct Inner {
+    id: String,
+    spec: XSpec,
+    mux: Mux,
+    guard: Arc<Guard>,
+    stderr: Option<Stderr>,
+    info: Info,
+    exiting: Arc<AtomicBool>,
+    lost: watch::Receiver<Option<GatewayLost>>,
+}
+
+/// What a far end tells of itself when it starts.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Info {
+    /// Path of the interpreter.
+    pub executable: String,
+    /// Its version, such as `3.11.7`.
+    pub version: String,
+    /// Which Python it is, such as `cpython`.
+    pub implementation: String,
+    /// Its `sys.platform`, such as `linux`.
+    pub platform: String,
+    /// The working directory, after `chdir=`.
+    pub cwd: String,
+    /// The process id, on its machine.
+    pub pid: u64,
+    /// All that it told, these included.
+    pub facts: BTreeMap<String, Value>,
+}
+
+impl Info {
+    pub(crate) fn new(hello: Hello) -> Self {
+        let facts = hello.facts;
+        let text = |key| facts.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        Self {
+            executable: text("executable"),
+            version: text("version"),
+            implementation: text("implementation"),
+            platform: text("platform"),
+            cwd: text("cwd"),
+            pid: facts.get("pid").and_then(Value::as_u64).unwrap_or_default(),
+            facts,
+        }
+    }
+}
+
+impl Gateway {
+    /// The gateway's id: unique in its group, and known to the worker.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.id
+    }
+
+    /// The specification it was made from.
+    #[must_use]
+    pub fn spec(&self) -> &XSpec {
+        &self.0.spec
+    }
+
+    /// The far end in words, such as `popen python3 [pid 4711]`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.0.guard.address()
+    }
+
+    /// What the far end told of itself. Nothing is asked: it came with its first words.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.0.info
+    }
+
+    /// Runs source code on the far end: text, or a [`Source`] with a file, a function, arguments.
+    ///
+    /// Returns as soon as the request is on its way. What the code raises, a syntax error too, comes
+    /// out of the channel. Cancel safe in that either the whole request is sent or none.
+    ///
+    /// ```no_run
+    /// # async fn example(gw: execnet::Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut channel = gw.remote_exec("for x in channel: channel.send(x * 2)").await?;
+    /// channel.send(&21).await?;
+    /// let n: i64 = channel.receive().await?;
+    /// assert_eq!(n, 42);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ExecError`]: nothing was run.
+    pub async fn remote_exec(&self, source: impl Into<Source>) -> Result<Channel, ExecError> {
+        let request = source.into().into_request()?;
+        let mut channel = match self.0.mux.exec() {
+            Ok(channel) => channel,
+            Err(OpenError::Connection(_)) => return Err(self.lost().await.into()),
+            Err(error) => return Err(ExecError::Open(error)),
+        };
+        match channel.send(Message::cbor(request)).await {
+            Ok(()) => Ok(Channel::new(channel, self.clone())),
+            Err(execnet_channel::SendError::Connection(_)) => Err(self.lost().await.into()),
+            Err(error) => Err(ExecError::Send(error)),
+        }
+    }
+
+    /// Asks the worker how it is; it answers while tasks run. A dict with at least `channels`,
+    /// `executing`, `queued` and `execmodel`. Cancel safe.
+    ///
+    /// # Errors
+    /// The gateway has ended.
+    pub async fn status(&self) -> Result<Value, GatewayLost> {
+        match self.0.mux.peer_status().await {
+            // The multiplexer has checked the frame, not the map in it.
+            Ok(answer) => Ok(cbor::decode(&answer).unwrap_or(Value::None)),
+            Err(_) => Err(self.lost().await),
+        }
+    }
+
+    /// Round-trip time to the worker's reader, which answers while tasks run. Cancel safe.
+    ///
+    /// # Errors
+    /// The gateway has ended.
+    pub async fn ping(&self) -> Result<Duration, GatewayLost> {
+        match self.0.mux.ping().await {
+            Ok(time) => Ok(time),
+            Err(_) => Err(self.lost().await),
+        }
+    }
+
+    /// The last lines that the far end printed.
+    #[must_use]
+    pub fn last_output(&self, lines: usize) -> Vec<String> {
+        self.0.stderr.as_ref().map(|stderr| stderr.tail_lines(lines)).unwrap_or_default()
+    }
+
+    /// Ends the far end: tasks that run, and those already sent, may go on for three quarters of `patience`, then are
+    /// interrupted, and killed when all of it has passed. An idle one ends at once.
+    ///
+    /// Comes back when the process is gone, with how it ended; `None` when there is no process, or when not even killing helped
+    /// within 2 s. Dropping the future does not take the request back.
+    pub async fn exit(&self, patience: Duration) -> Option<Ending> {
+        self.0.exiting.store(true, Ordering::Relaxed);
+        let grace = patience.mul_f32(0.75);
+        let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+        self.0.mux.terminate(Terminate {
+            grace_ms: millis(grace),
+            kill_ms: millis(patience.saturating_sub(grace)),
+        });
+        if let Ok(lost) = timeout(patience, self.lost()).await {
+            return lost.ending();
+        }
+        self.kill();
+        timeout(KILLED, self.lost()).await.ok()?.ending()
+    }
+
+    /// Kills the far end at once, with all processes of its group.
+    pub fn kill(&self) {
+        self.0.guard.kill();
+    }
+
+    /// Waits until the gateway has ended, and tells how. Cancel safe; every caller gets the same.
+    pub async fn lost(&self) -> GatewayLost {
+        let mut lost = self.0.lost.clone();
+        let found = lost.wait_for(Option::is_some).await.map(|lost| lost.clone());
+        // The monitor tells before it goes, unless its runtime was shut down under it.
+        found.ok().flatten().unwrap_or_else(|| {
+            let cause = self.0.mux.error().unwrap_or(ConnectionError::ClosedHere);
+            GatewayLost::new(self.id().to_owned(), self.address().to_owned(), None, vec![], cause)
+        })
+    }
+
+    /// Whether the gateway has ended.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.0.mux.error().is_some()
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<Gateway {} {}>", self.id(), self.address())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.guard.kill();
+    }
+}
+
+/// A far end that has been started and has not spoken yet. Dropping it kills the far end.
+pub(crate) struct Starting {
+    id: String,
+    spec: XSpec,
+    mux: Mux,
+    guard: KillOnDrop,
+    stderr: Option<Stderr>,
+    exiting: Arc<AtomicBool>,
+}
+
+/// Kills unless it is taken apart: the monitor's own share would keep the guard alive.
+struct KillOnDrop(Arc<Guard>);
+
+impl Drop for KillOnDrop {
+    fn drop(&mut self) {
+        self.0.kill();
+    }
+}
+
+impl Starting {
+    pub(crate) fn new(
+        id: String,
+        spec: XSpec,
+        mux: Mux,
+        guard: Guard,
+        stderr: Option<Stderr>,
+    ) -> Self {
+        let guard = KillOnDrop(Arc::new(guard));
+        Self { id, spec, mux, guard, stderr, exiting: Arc::default() }
+    }
+
+    pub(crate) fn mux(&self) -> &Mux {
+        &self.mux
+    }
+
+    /// Spawns what drives the connection, hands output on, and finds out how it all ended.
+    pub(crate) fn monitor<R, W>(
+        &self,
+        driver: Driver<R, W>,
+        output: Output,
+    ) -> watch::Receiver<Option<GatewayLost>>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        let (tell, lost) = watch::channel(None);
+        let follower =
+            self.stderr.clone().map(|stderr| tokio::spawn(output.follow(self.id.clone(), stderr)));
+        let id = self.id.clone();
+        let guard = self.guard.0.clone();
+        let stderr = self.stderr.clone();
+        let exiting = self.exiting.clone();
+        tokio::spawn(async move {
+            let cause = match driver.await {
+                Err(error) => error,
+                Ok(()) if exiting.load(Ordering::Relaxed) => ConnectionError::ClosedHere,
+                Ok(()) => ConnectionError::ClosedByPeer,
+            };
+            let ending = end(&guard).await;
+            last_output(stderr.as_ref(), follower).await;
+            let lines = stderr.map(|stderr| stderr.tail_lines(LAST_LINES)).unwrap_or_default();
+            let address = guard.address().to_owned();
+            let _ = tell.send(Some(GatewayLost::new(id, address, ending, lines, cause)));
+        });
+        lost
+    }
+
+    pub(crate) fn started(self, info: Info, lost: watch::Receiver<Option<GatewayLost>>) -> Gateway {
+        let Self { id, spec, mux, guard, stderr, exiting } = self;
+        let inner_guard = guard.0.clone();
+        // From here on the gateway kills.
+        std::mem::forget(guard);
+        Gateway(Arc::new(Inner { id, spec, mux, guard: inner_guard, stderr, info, exiting, lost }))
+    }
+
+    /// How the far end ended, if it does within `patience`, and what it printed last.
+    pub(crate) async fn post_mortem(
+        &self,
+        patience: Duration,
+        lines: usize,
+    ) -> (Option<Ending>, Vec<String>) {
+        let ending = timeout(patience, self.guard.0.wait()).await.ok();
+        if ending.is_none() {
+            self.guard.0.kill();
+        }
+        last_output(self.stderr.as_ref(), None).await;
+        let output = self.stderr.as_ref().map(|stderr| stderr.tail_lines(lines));
+        (ending, output.unwrap_or_default())
+    }
+}
+
+/// Waits for a far end whose link has ended; kills it when it does not end by itself.
+async fn end(guard: &Guard) -> Option<Ending> {
+    if let Ok(ending) = timeout(ENDING, guard.wait()).await {
+        return Some(ending);
+    }
+    guard.kill();
+    timeout(KILLED, guard.wait()).await.ok()
+}
+
+/// Waits until the last output has arrived and been handed on, within bounds.
+async fn last_output(stderr: Option<&Stderr>, follower: Option<JoinHandle<()>>) {
+    if let Some(stderr) = stderr {
+        let all = async {
+            stderr.closed().await;
+            if let Some(follower) = follower {
+                let _ = follower.await;
+            }
+        };
+        let _ = timeout(LAST_OUTPUT, all).await;
+    }
+}

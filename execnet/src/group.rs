@@ -1,0 +1,292 @@
+//! Gateways that belong together: named, started in parallel, ended together.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use execnet_channel::Config;
+use execnet_xspec::{SpecError, XSpec};
+use futures_util::future::join_all;
+
+use crate::connect::{Options, connect};
+use crate::{ExecError, Gateway, GatewayError, MultiChannel, Output, Source, TerminateError};
+
+/// Gateways with ids of their own. Cheap to clone; all clones are the same group.
+///
+/// When the last clone is dropped, so are its gateways, and their processes are killed: call
+/// [`terminate`](Self::terminate) to let them end.
+///
+/// ```no_run
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let group = execnet::Group::new();
+/// let gw = group.make_gateway("popen//python=python3").await?;
+/// let mut channel = gw.remote_exec("for x in channel: channel.send(x * 2)").await?;
+/// channel.send(&21).await?;
+/// let n: i64 = channel.receive().await?;
+/// assert_eq!(n, 42);
+/// group.terminate(Duration::from_secs(5)).await?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Group(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    output: Option<Output>,
+    start_timeout: Duration,
+    /// There has been more than one gateway: lines on stderr need a label.
+    several: Arc<AtomicBool>,
+    members: Mutex<Members>,
+}
+
+#[derive(Debug, Default)]
+struct Members {
+    /// In the order in which their ids were given, which is that of their specifications.
+    gateways: BTreeMap<u64, Gateway>,
+    next_place: u64,
+    /// Ids of those that are being started.
+    starting: HashSet<String>,
+    next_number: usize,
+}
+
+/// Settings of a [`Group`], from [`Group::builder`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct GroupBuilder {
+    config: Config,
+    output: Option<Output>,
+    start_timeout: Duration,
+}
+
+impl GroupBuilder {
+    /// Limits and windows of the connections; default [`Config::balanced`].
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Where printed lines go; default this program's stderr, with the gateway's id in front as soon as the
+    /// group has had a second one.
+    pub fn output(mut self, output: Output) -> Self {
+        self.output = Some(output);
+        self
+    }
+
+    /// How long a gateway may take from its start to the worker's first words; default 30 s.
+    pub fn start_timeout(mut self, limit: Duration) -> Self {
+        self.start_timeout = limit;
+        self
+    }
+
+    /// The group, still empty.
+    #[must_use]
+    pub fn build(self) -> Group {
+        let Self { config, output, start_timeout } = self;
+        let several = Arc::default();
+        Group(Arc::new(Shared {
+            config,
+            output,
+            start_timeout,
+            several,
+            members: Mutex::default(),
+        }))
+    }
+}
+
+impl Group {
+    /// A group with the default settings.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A group with settings of your own.
+    pub fn builder() -> GroupBuilder {
+        GroupBuilder {
+            config: Config::default(),
+            output: None,
+            start_timeout: Duration::from_secs(30),
+        }
+    }
+
+    /// Starts a gateway and waits for its worker's first words.
+    ///
+    /// Its id is that of `id=` in the specification, or the next of `gw0`, `gw1`, … that is free. Dropping the future leaves nothing
+    /// behind.
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing is left behind then either.
+    pub async fn make_gateway<S>(&self, spec: S) -> Result<Gateway, GatewayError>
+    where
+        S: TryInto<XSpec>,
+        S::Error: Into<SpecError>,
+    {
+        let spec = spec.try_into().map_err(Into::into)?;
+        let reserved = self.reserve(&spec)?;
+        self.start(spec, reserved).await
+    }
+
+    /// Starts several gateways at the same time. Ids are given in the order of the specifications.
+    ///
+    /// One result for each, in order: those that fail leave the others usable.
+    pub async fn make_gateways<I>(&self, specs: I) -> Vec<Result<Gateway, GatewayError>>
+    where
+        I: IntoIterator,
+        I::Item: TryInto<XSpec>,
+        <I::Item as TryInto<XSpec>>::Error: Into<SpecError>,
+    {
+        // All ids first: they depend on the order of the specifications, not on which is faster.
+        let reserved: Vec<Result<_, GatewayError>> = specs
+            .into_iter()
+            .map(|spec| {
+                let spec = spec.try_into().map_err(|error| GatewayError::from(error.into()))?;
+                let reserved = self.reserve(&spec)?;
+                Ok((spec, reserved))
+            })
+            .collect();
+        join_all(reserved.into_iter().map(|reserved| async {
+            let (spec, reserved) = reserved?;
+            self.start(spec, reserved).await
+        }))
+        .await
+    }
+
+    /// The gateways, in the order of their specifications, whichever started first.
+    #[must_use]
+    pub fn gateways(&self) -> Vec<Gateway> {
+        self.0.members().gateways.values().cloned().collect()
+    }
+
+    /// The gateway with this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Gateway> {
+        self.0.members().gateways.values().find(|gateway| gateway.id() == id).cloned()
+    }
+
+    /// How many gateways there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.members().gateways.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Runs source code on every gateway.
+    ///
+    /// # Errors
+    /// The first gateway on which it could not be sent. Channels already made are closed.
+    pub async fn remote_exec(&self, source: impl Into<Source>) -> Result<MultiChannel, ExecError> {
+        let source = source.into();
+        let gateways = self.gateways();
+        let channels =
+            join_all(gateways.iter().map(|gateway| gateway.remote_exec(source.clone()))).await;
+        Ok(MultiChannel::new(channels.into_iter().collect::<Result<Vec<_>, _>>()?))
+    }
+
+    /// Takes a gateway out of the group and ends it; see [`Gateway::exit`].
+    pub async fn exit(&self, gateway: &Gateway, patience: Duration) {
+        self.remove(gateway.id());
+        gateway.exit(patience).await;
+    }
+
+    /// Ends all gateways at the same time, each as [`Gateway::exit`] does, and leaves the group empty, ready to be used again.
+    ///
+    /// Takes at most `timeout` and 2 s for what has to be killed.
+    ///
+    /// # Errors
+    /// [`TerminateError`] names those that were not gone then.
+    pub async fn terminate(&self, timeout: Duration) -> Result<(), TerminateError> {
+        let gateways = std::mem::take(&mut self.0.members().gateways);
+        let stuck = join_all(gateways.values().map(|gateway| async {
+            let ended = gateway.exit(timeout).await.is_some() || gateway.is_lost();
+            (!ended).then(|| gateway.id().to_owned())
+        }))
+        .await;
+        let stuck: Vec<_> = stuck.into_iter().flatten().collect();
+        if stuck.is_empty() { Ok(()) } else { Err(TerminateError { stuck }) }
+    }
+
+    fn remove(&self, id: &str) {
+        self.0.members().gateways.retain(|_, gateway| gateway.id() != id);
+    }
+
+    fn reserve(&self, spec: &XSpec) -> Result<Reserved, GatewayError> {
+        let mut members = self.0.members();
+        let id = members.reserve(spec.id())?;
+        let place = members.next_place;
+        members.next_place += 1;
+        Ok(Reserved { shared: self.0.clone(), id, place })
+    }
+
+    async fn start(&self, spec: XSpec, reserved: Reserved) -> Result<Gateway, GatewayError> {
+        let shared = &self.0;
+        let output = match &shared.output {
+            Some(output) => output.clone(),
+            None => Output::labelled_when(shared.several.clone()),
+        };
+        let config = shared.config.clone();
+        let start_timeout = shared.start_timeout;
+        let options = Options { config, output, start_timeout };
+        let gateway = connect(&spec, reserved.id.clone(), options).await?;
+        shared.members().gateways.insert(reserved.place, gateway.clone());
+        Ok(gateway)
+    }
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Shared {
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Members {
+    fn reserve(&mut self, wanted: Option<&str>) -> Result<String, GatewayError> {
+        let taken = |id: &str| {
+            self.starting.contains(id) || self.gateways.values().any(|gateway| gateway.id() == id)
+        };
+        let id = match wanted {
+            Some(id) if taken(id) => return Err(GatewayError::DuplicateId(id.to_owned())),
+            Some(id) => id.to_owned(),
+            None => {
+                let free = (self.next_number..).find(|number| !taken(&format!("gw{number}")));
+                let number = free.unwrap_or(self.next_number);
+                self.next_number = number + 1;
+                format!("gw{number}")
+            }
+        };
+        self.starting.insert(id.clone());
+        Ok(id)
+    }
+}
+
+/// An id that is taken while its gateway starts; free again when that fails.
+struct Reserved {
+    shared: Arc<Shared>,
+    id: String,
+    place: u64,
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        let mut members = self.shared.members();
+        members.starting.remove(&self.id);
+        if members.gateways.len() + members.starting.len() > 1 {
+            self.shared.several.store(true, Ordering::Relaxed);
+        }
+    }
+}

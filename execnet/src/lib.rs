@@ -1,0 +1,33 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+// Far ends, and talking with them.
+mod gateway;
+pub use gateway::{Gateway, Info};
+mod group;
+pub use group::{Group, GroupBuilder};
+mod channel;
+pub use channel::{Channel, Receiver, Sender, TypedChannel};
+mod multi;
+pub use multi::{MultiChannel, ReceiveQueue};
+mod source;
+pub use source::Source;
+mod output;
+pub use output::{Output, OutputLine};
+
+// What can go wrong.
+mod error;
+pub use error::{
+    ExecError, GatewayError, GatewayLost, ReceiveError, RemoteError, SendError, TerminateError,
+    WaitError,
+};
+
+// How a specification becomes a gateway.
+mod connect;
+
+// What of the lower layers appears above.
+pub use execnet_channel::Config;
+pub use execnet_proto::{BigInt, Value};
+pub use execnet_transport::{ConnectError, Ending};
+pub use execnet_xspec::{SpecError, XSpec};

@@ -1,0 +1,123 @@
+//! Gateways that belong together.
+
+mod common;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use common::{bounded, group, python};
+use execnet::{GatewayError, ReceiveError};
+use futures_util::StreamExt;
+
+fn spec() -> Option<String> {
+    Some(format!("popen//python={}", python()?.display()))
+}
+
+#[tokio::test]
+async fn ids_follow_the_specifications_and_are_unique() {
+    let Some(spec) = spec() else { return };
+    let group = group();
+    let named = format!("{spec}//id=gw1");
+    let specs = [spec.as_str(), named.as_str(), spec.as_str(), "popen//popen", named.as_str()];
+    let results = bounded(group.make_gateways(specs)).await;
+    let ids: Vec<_> = results.iter().map(|result| result.as_ref().ok().map(|gw| gw.id())).collect();
+    assert_eq!(ids, [Some("gw0"), Some("gw1"), Some("gw2"), None, None]);
+    assert!(matches!(results[3], Err(GatewayError::Spec(_))));
+    assert!(matches!(&results[4], Err(GatewayError::DuplicateId(id)) if id == "gw1"));
+    assert_eq!(group.len(), 3);
+    assert_eq!(group.get("gw1").unwrap().id(), "gw1");
+    assert!(group.get("gw9").is_none());
+
+    let gw1 = group.get("gw1").unwrap();
+    bounded(group.exit(&gw1, Duration::from_secs(5))).await;
+    assert!(group.get("gw1").is_none());
+    let again = bounded(group.make_gateway(named.as_str())).await.unwrap();
+    assert_eq!(again.id(), "gw1", "free again");
+    bounded(group.terminate(Duration::from_secs(5))).await.unwrap();
+    assert!(group.is_empty());
+}
+
+#[tokio::test]
+async fn many_channels_are_used_as_one() {
+    let Some(spec) = spec() else { return };
+    let group = group();
+    for result in bounded(group.make_gateways([spec.as_str(); 3])).await {
+        result.unwrap();
+    }
+    let source = "
+        import os
+        for x in channel:
+            if x == 'fail' and channel.gateway.id == 'gw1': raise ValueError(x)
+            channel.send((x, os.getpid()))
+    ";
+    let mut channels = bounded(group.remote_exec(source)).await.unwrap();
+    for result in bounded(channels.send_each("hello")).await {
+        result.unwrap();
+    }
+    let pids: HashSet<u64> = bounded(channels.receive_each::<(String, u64)>())
+        .await
+        .into_iter()
+        .map(|item| item.unwrap().1)
+        .collect();
+    let told: HashSet<u64> = group.gateways().iter().map(|gw| gw.info().pid).collect();
+    assert_eq!(pids, told);
+    assert_eq!(pids.len(), 3);
+
+    // One that fails does not lose the others' items.
+    bounded(channels.send_each("fail")).await;
+    let items = bounded(channels.receive_each::<(String, u64)>()).await;
+    assert!(items[0].is_ok() && items[2].is_ok(), "{items:?}");
+    assert!(matches!(&items[1], Err(ReceiveError::Remote(error)) if error.kind() == "ValueError"));
+    bounded(group.terminate(Duration::from_secs(5))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_queue_ends_once_for_each_channel_also_on_death() {
+    let Some(spec) = spec() else { return };
+    let group = group();
+    for result in bounded(group.make_gateways([spec.as_str(); 2])).await {
+        result.unwrap();
+    }
+    let source = "
+        import os
+        channel.send(1)
+        channel.receive()
+        if channel.gateway.id == 'gw0': os._exit(7)
+    ";
+    let channels = bounded(group.remote_exec(source)).await.unwrap();
+    let (mut senders, mut queue) = channels.receive_queue();
+    let mut ends = Vec::new();
+    let mut items = 0;
+    while let Some((index, item)) = bounded(queue.next()).await {
+        match item {
+            Ok(item) => {
+                items += 1;
+                assert_eq!(item.as_i64(), Some(1));
+                senders[index].send(&()).await.unwrap();
+            }
+            Err(error) => ends.push((index, error)),
+        }
+    }
+    assert_eq!(items, 2);
+    ends.sort_by_key(|(index, _)| *index);
+    assert!(matches!(&ends[..], [(0, ReceiveError::Lost(_)), (1, ReceiveError::End)]), "{ends:?}");
+}
+
+#[tokio::test]
+async fn terminate_ends_busy_and_dead_ones_alike() {
+    let Some(spec) = spec() else { return };
+    let group = group();
+    for result in bounded(group.make_gateways([spec.as_str(); 3])).await {
+        result.unwrap();
+    }
+    let gateways = group.gateways();
+    let mut busy = gateways[0].remote_exec("channel.send(1)\nwhile True: pass").await.unwrap();
+    assert_eq!(busy.receive::<i64>().await.unwrap(), 1);
+    gateways[1].kill();
+    gateways[1].lost().await;
+    bounded(group.terminate(Duration::from_secs(1))).await.unwrap();
+    for gateway in &gateways {
+        assert!(gateway.is_lost());
+    }
+    bounded(group.terminate(Duration::from_secs(1))).await.unwrap();
+}

@@ -1,0 +1,26 @@
+//! The bodies of the fuzz targets, as plain functions: cargo-fuzz runs them on bytes of its own making,
+//! `tests/replay.rs` on the committed seeds. Each panics when what it checks does not hold.
+
+mod core_bytes;
+mod core_ops;
+mod decode;
+mod value;
+mod xspec;
+
+pub use core_bytes::core_bytes;
+pub use core_ops::core_ops;
+pub use decode::decode;
+pub use value::value;
+pub use xspec::xspec;
+
+/// The body of a target.
+pub type Target = fn(&[u8]);
+
+/// Every target by name.
+pub const TARGETS: [(&str, Target); 5] = [
+    ("decode", decode),
+    ("value", value),
+    ("xspec", xspec),
+    ("core_ops", core_ops),
+    ("core_bytes", core_bytes),
+];

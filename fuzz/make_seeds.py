@@ -68,22 +68,53 @@ for name, text in {
 }.items():
     seed("xspec", name, text.encode())
 
-# core_ops: pairs of operation and argument; the high bit of the operation is the side.
-A, B, EXCHANGE = 0x00, 0x80, bytes([0x0F, 0])
-OPEN, SEND, RECV, RECV_ALL, FINISH, CLOSE, FORGET, DISCARD, CARRY = 0, 1, 5, 6, 7, 8, 9, 10, 11
-start = EXCHANGE + bytes([A | OPEN, 0]) + EXCHANGE
-seed("core_ops", "one_message", start + bytes([A | SEND, 0x20]) + EXCHANGE + bytes([B | RECV, 0]))
-seed("core_ops", "before_hello", bytes([A | OPEN, 0, A | SEND, 0x90, A | SEND, 0x90]) + EXCHANGE)
-seed("core_ops", "longer_than_the_window", start + bytes([A | SEND, 0x90]) * 3 + EXCHANGE)
-seed("core_ops", "crossing_closes", start + bytes([A | CLOSE, 0, B | CLOSE, 0x80]) + EXCHANGE)
-seed("core_ops", "half_close_then_answer", start + bytes([A | FINISH, 0]) + EXCHANGE + bytes([B | SEND, 0x20]) + EXCHANGE)
-seed("core_ops", "forget_with_unread", start + bytes([A | SEND, 0x70] * 3) + EXCHANGE + bytes([B | FORGET, 0]) + EXCHANGE)
-seed("core_ops", "discard_keeps_the_peer_going", start + bytes([B | DISCARD, 0] + [A | SEND, 0x90] * 4) + EXCHANGE)
-seed("core_ops", "many_long_ones", start + bytes([A | OPEN, 0] * 6) + EXCHANGE
-     + bytes(b for n in range(7) for b in (A | SEND, 0x90 | n)) + bytes([A | CARRY, 255] * 9))
-seed("core_ops", "both_close_behind_long_messages", start + bytes([A | SEND, 0x90, B | SEND, 0x90, A | CLOSE, 0, B | CLOSE, 0]))
-seed("core_ops", "byte_by_byte", start + bytes([A | SEND, 0x20]) + bytes([A | CARRY, 0] * 60))
-seed("core_ops", "both_open", EXCHANGE + bytes([A | OPEN, 0, B | OPEN, 0] * 3) + EXCHANGE + bytes([A | SEND, 0x31, B | SEND, 0x32]))
+# core_ops: how the link and both sides are, then pairs of operation and argument. The operation's high bit is the side.
+OPEN, ACCEPT, TRANSMIT, DELIVER, STEP, ADVANCE, QUIET, SEND = range(8)
+RETRY, RECEIVE, FINISH, CLOSE, DISCARD, FORGET = range(10, 16)
+FAST, SLOW, CUT, DEATH = 0x03, 0x0c, 0x10, 0x80
+
+
+def ops(name, *steps, link=FAST, a=0, b=0):
+    """Steps are operations of one side: op, nth channel, more, high bits of the argument."""
+    data = bytearray([link, a, b])
+    for side, op, nth, more, arg in steps:
+        data += bytes([side << 7 | more << 4 | op, arg << 4 | nth])
+    seed("core_ops", name, bytes(data))
+
+
+def on(side, op, nth=0, more=0, arg=0):
+    return side, op, nth, more, arg
+
+
+def send(side, length, nth=0):
+    """Of a length by its place in LENGTHS."""
+    return on(side, SEND, nth, length >> 4, length & 15)
+
+
+A, B = 0, 1
+quiet = on(A, QUIET)
+start = [on(A, OPEN), quiet, on(B, ACCEPT)]
+ALL = dict(more=7)
+ops("one_message", *start, send(A, 2), quiet, on(B, RECEIVE))
+ops("before_hello", on(A, OPEN), send(A, 30), send(A, 2), quiet)
+ops("longer_than_the_window", *start, send(A, 30), quiet, on(B, RECEIVE), on(A, RETRY))
+ops("longest", *start, send(A, 31), quiet)
+ops("crossing_closes", *start, on(A, CLOSE), on(B, CLOSE, more=1), quiet)
+ops("half_close_then_answer", *start, send(A, 1), on(A, FINISH), quiet, on(B, RECEIVE, **ALL), send(B, 3), quiet)
+ops("forget_with_unread", *start, *[send(A, 9)] * 3, quiet, on(B, FORGET), quiet)
+ops("discard_keeps_the_peer_going", *start, on(B, DISCARD), *[send(A, 30), quiet, on(A, RETRY)] * 3)
+ops("never_accepted", on(A, OPEN), send(A, 5), on(A, CLOSE), quiet)
+ops("many_long_ones", *[on(A, OPEN)] * 7, quiet, *[send(A, 29, n) for n in range(7)], quiet)
+ops("both_close_behind_long_messages", *start, send(A, 30), send(B, 30), on(A, CLOSE), on(B, CLOSE))
+ops("both_open", quiet, *[on(A, OPEN), on(B, OPEN)] * 3, quiet, send(A, 4, 1), send(B, 5, 2))
+ops("byte_by_byte", *start, send(A, 2), on(A, TRANSMIT), *[on(B, DELIVER)] * 40)
+ops("slow_and_cut", *start, send(A, 26), *[on(A, STEP), on(A, ADVANCE, 3)] * 10, link=SLOW | CUT)
+ops("small_fragments", *start, send(A, 20), on(B, OPEN), send(B, 20, 1), a=0x04, b=0x04)
+ops("death_in_a_message", *start, send(A, 24), on(A, TRANSMIT), on(B, DELIVER, more=1), link=FAST | DEATH, a=1)
+ops("a_long_story", *[step for n in range(12) for step in (
+    on(A, OPEN), on(B, OPEN), quiet, on(A, ACCEPT), on(B, ACCEPT), send(A, 2 * n, n), send(B, 2 * n + 1, n),
+    on(A, TRANSMIT), on(B, DELIVER, more=1), on(B, RECEIVE, n), on(A, RETRY, n), on(B, RETRY, n),
+    on(A, FINISH, n // 2), on(B, CLOSE, n // 3), on(A, STEP), on(A, RECEIVE, n, **ALL))], link=CUT)
 
 # core_bytes: flags, then frames after a good HELLO.
 for name, frame in golden.items():

@@ -1,17 +1,21 @@
 //! The names of signals.
 
+#[cfg(unix)]
+use rustix::process::Signal;
+
 /// The usual name of a signal of this machine, as `SIGKILL`.
 ///
 /// Real-time signals have none: their numbers count from a start that the C library chooses.
+#[cfg(unix)]
 pub(crate) fn name(signal: i32) -> Option<&'static str> {
-    #[cfg(unix)]
-    return NAMES.iter().find(|(named, _)| named.as_raw() == signal).map(|(_, name)| *name);
-    #[cfg(not(unix))]
-    return None;
+    NAMES.iter().find(|(named, _)| named.as_raw() == signal).map(|(_, name)| *name)
 }
 
-#[cfg(unix)]
-use rustix::process::Signal;
+/// A machine that has no signals has no names for them.
+#[cfg(not(unix))]
+pub(crate) fn name(_signal: i32) -> Option<&'static str> {
+    None
+}
 
 // By constant and not by number: numbers differ between systems and processors.
 #[cfg(unix)]

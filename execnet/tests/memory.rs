@@ -81,7 +81,8 @@ async fn a_huge_item_lets_others_pass() {
     assert_eq!(item.len(), 512 << 20);
     assert!(item.iter().all(|&byte| byte == b'x'));
     eprintln!("{rounds} rounds of ping-pong while 512 MiB passed");
-    assert!(rounds >= 50, "{rounds} rounds only");
+    // Were the item in one piece, there would be none.
+    assert!(rounds >= 5, "{rounds} rounds only");
 
     // One that is longer than the limit is refused where it is sent.
     let mut channel = gw.remote_exec("channel.send(b'x' * ((1 << 30) + 1))").await.unwrap();

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from _signal import SIGINT, SIGKILL, pthread_kill
+from _signal import SIGINT, SIGKILL, getsignal, pthread_kill
 from _thread import get_ident, start_new_thread
 from threading import Thread
 from time import monotonic, sleep
@@ -87,10 +87,7 @@ class Tasks:
         if task is not None and task.thread:
             if task.in_main:
                 self.to_interrupt = task
-                pthread_kill(self.main, SIGINT)
-            else:
-                # Not here: the import may take long.
-                start_new_thread(self._interrupt_thread, (task,))
+            start_new_thread(self._interrupt_main if task.in_main else _interrupt_thread, (task,))
 
     def terminate(self, grace, kill):
         """Takes no more tasks, interrupts those that run after `grace`, ends after `kill`."""
@@ -181,6 +178,8 @@ class Tasks:
             self.main_is_free = True
         task.thread = None
         self.running.discard(task)
+        if self.interrupt_at is not None:
+            self.events.put(None)
 
     def _describe(self, error):
         from .explain import describe
@@ -201,39 +200,36 @@ class Tasks:
 
     def _over(self, stream):
         self.pending.pop(stream, None)
-        self.events.put(None)
+        if self.interrupt_at is not None:
+            self.events.put(None)
 
-    def _interrupt_thread(self, task):
-        try:
-            from ctypes import c_ulong, py_object, pythonapi
-            raise_in = pythonapi.PyThreadState_SetAsyncExc
-        except (ImportError, AttributeError):
-            return  # this Python cannot
-        thread = task.thread
-        if thread:
-            raise_in(c_ulong(thread), py_object(KeyboardInterrupt))
-            stream = self.connection.blocked.get(thread)
-            if stream:
-                stream.nudge()
+    def _interrupt_main(self, task):
+        # A signal that comes just before a system call does not end it: send more until one is
+        # seen. A program's own handler would see them all, it gets one.
+        while self.to_interrupt is task and task.thread:
+            pthread_kill(self.main, SIGINT)
+            if getsignal(SIGINT) != self.on_sigint:
+                return
+            sleep(0.005)
 
     # --- ending --------------------------------------------------------------------------------
 
     def _watch(self):
         """Sees the worker to its end, in a thread of its own."""
-        self._await_tasks("interrupt_at")
+        self._await_none(self.pending, "interrupt_at")
         self.refusing = True
         for task in list(self.running):
             self.interrupt(task.stream)
-        self._await_tasks("kill_at")
-        if self.pending:
+        self._await_none(self.running, "kill_at")
+        if self.running:
             self.exit(1, True)
         self.queue.put(None)
         # What programs left behind (threads, exit handlers) may not hold the worker for ever.
         sleep(max(self.kill, 0.1))
         self.exit(self.exit_code, self.orphaned)
 
-    def _await_tasks(self, deadline):
-        while self.pending:
+    def _await_none(self, tasks, deadline):
+        while tasks:
             left = getattr(self, deadline) - monotonic()
             if left <= 0:
                 return
@@ -242,11 +238,29 @@ class Tasks:
             except Empty:
                 pass
 
+    def patience(self):
+        """How long the last messages may take to leave."""
+        return min(self.kill, 0.2) if self.pending else self.kill
+
     def exit(self, code, kill_group):
         """Ends the process, with its children when it leads a group of its own."""
         if kill_group and os.getpgrp() == os.getpid():
             os.killpg(0, SIGKILL)
         os._exit(code)
+
+
+def _interrupt_thread(task):
+    try:
+        from ctypes import c_ulong, py_object, pythonapi
+        raise_in = pythonapi.PyThreadState_SetAsyncExc
+    except (ImportError, AttributeError):
+        return  # this Python cannot
+    thread = task.thread
+    if thread:
+        raise_in(c_ulong(thread), py_object(KeyboardInterrupt))
+        stream = task.stream.connection.blocked.get(thread)
+        if stream:
+            stream.nudge()
 
 
 def _perform(task):

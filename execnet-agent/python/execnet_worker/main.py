@@ -36,7 +36,7 @@ def run(source):
     connection.start(PREAMBLE + _hello(settings))
     tasks.run_main()
     if not tasks.orphaned:
-        connection.close(monotonic() + tasks.kill)
+        connection.close(monotonic() + tasks.patience())
     if tasks.orphaned:
         atexit._run_exitfuncs()
         tasks.exit(tasks.exit_code, True)

@@ -38,7 +38,14 @@ proptest! {
     #[test]
     fn ciborium_reads_the_same_structure(value in strategy::value()) {
         let bytes = cbor::encode(&value).unwrap();
-        let theirs: ciborium::Value = ciborium::from_reader(&bytes[..]).unwrap();
+        let theirs: ciborium::Value = match ciborium::from_reader(&bytes[..]) {
+            Ok(theirs) => theirs,
+            // It reads ints of 128 bits at most.
+            Err(error) => {
+                prop_assert!(error.to_string().contains("integer too large"), "{error}");
+                return Ok(());
+            }
+        };
         let mut written = Vec::new();
         ciborium::into_writer(&theirs, &mut written).unwrap();
         // It writes the shortest floats, which we must read.

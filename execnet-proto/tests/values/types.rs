@@ -218,8 +218,10 @@ fn other_formats_see_the_plain_structure() {
     ]);
     let json = r#"{"tuple":[1,2],"set":["x"],"complex":[1.0,2.5],"channel":3,"none":null}"#;
     assert_eq!(serde_json::to_string(&value).unwrap(), json);
-    let read: Value = serde_json::from_str(json).unwrap();
-    assert_eq!(read.get("tuple"), Some(&Value::list([1, 2])));
+    // No numbers here: with its feature `arbitrary_precision`, which any crate of a build may turn on,
+    // serde_json gives them a shape of its own.
+    let read: Value = serde_json::from_str(r#"{"tuple":["a",true],"none":null}"#).unwrap();
+    assert_eq!(read.get("tuple"), Some(&Value::list([Value::from("a"), true.into()])));
     assert_eq!(read.get("none"), Some(&Value::None));
 }
 

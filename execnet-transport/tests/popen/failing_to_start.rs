@@ -12,7 +12,7 @@ async fn fault(popen: Popen) -> (SpawnFault, String) {
     }
 }
 
-/// Puts a file there and says whether it may be executed.
+/// Puts a file there, with these permissions.
 fn file(path: &Path, content: &[u8], mode: u32) {
     use std::os::unix::fs::PermissionsExt;
     std::fs::write(path, content).unwrap();

@@ -16,7 +16,7 @@ from .stream import Empty, SimpleQueue
 class Task:
     """One EXEC, from its frame until both its program and its channel are done."""
 
-    __slots__ = "number", "stream", "channel", "request", "in_main", "thread", "done"
+    __slots__ = "number", "stream", "channel", "request", "in_main", "thread", "interrupts", "done"
 
     def __init__(self, number, stream):
         self.number = number
@@ -25,6 +25,7 @@ class Task:
         self.request = None
         self.in_main = True
         self.thread = None  # while its program runs
+        self.interrupts = []  # an entry while one is on its way to the thread
         self.done = False
 
 
@@ -84,10 +85,17 @@ class Tasks:
     def interrupt(self, stream):
         """Raises KeyboardInterrupt in the program on this channel, if one runs there."""
         task = stream.task
-        if task is not None and task.thread:
-            if task.in_main:
-                self.to_interrupt = task
-            start_new_thread(self._interrupt_main if task.in_main else _interrupt_thread, (task,))
+        if task is None or not task.thread:
+            return
+        if task.in_main:
+            self.to_interrupt = task
+            start_new_thread(self._interrupt_main, (task,))
+        elif not task.interrupts:
+            task.interrupts.append(None)
+            try:
+                start_new_thread(_interrupt_thread, (task,))
+            except RuntimeError:
+                task.interrupts.clear()
 
     def terminate(self, grace, kill):
         """Takes no more tasks, interrupts those that run after `grace`, ends after `kill`."""
@@ -172,14 +180,23 @@ class Tasks:
             self.main_task = task
 
     def _leave(self, task):
-        """From here on no interrupt is for this task. May be interrupted itself, and repeated."""
-        if task.in_main and self.main_task is task:
-            self.main_task = None
-            self.main_is_free = True
-        task.thread = None
-        self.running.discard(task)
-        if self.interrupt_at is not None:
-            self.events.put(None)
+        """From here on no interrupt is for this task. May be repeated."""
+        for _ in range(3):
+            try:
+                if task.in_main and self.main_task is task:
+                    self.main_task = None
+                    self.main_is_free = True
+                task.thread = None
+                # One that is on its way would hit what this thread does next, or the next thread
+                # with its number.
+                while task.interrupts:
+                    sleep(0.0005)
+                self.running.discard(task)
+                if self.interrupt_at is not None:
+                    self.events.put(None)
+                return
+            except KeyboardInterrupt:
+                pass  # two at most: one from before, one that was on its way
 
     def _describe(self, error):
         from .explain import describe
@@ -252,15 +269,16 @@ class Tasks:
 def _interrupt_thread(task):
     try:
         from ctypes import c_ulong, py_object, pythonapi
-        raise_in = pythonapi.PyThreadState_SetAsyncExc
+        thread = task.thread
+        if thread:
+            pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread), py_object(KeyboardInterrupt))
+            stream = task.stream.connection.blocked.get(thread)
+            if stream:
+                stream.nudge()
     except (ImportError, AttributeError):
-        return  # this Python cannot
-    thread = task.thread
-    if thread:
-        raise_in(c_ulong(thread), py_object(KeyboardInterrupt))
-        stream = task.stream.connection.blocked.get(thread)
-        if stream:
-            stream.nudge()
+        pass  # this Python cannot
+    finally:
+        task.interrupts.clear()
 
 
 def _perform(task):

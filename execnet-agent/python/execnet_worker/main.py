@@ -45,18 +45,16 @@ def run(source):
 
 def _take_stdio(source):
     """Keeps fd 0 and 1 for the connection; programs get /dev/null and fd 2 in their place."""
+    null = os.open(os.devnull, os.O_RDWR)
+    if source.fileno() == 2:  # there was no stderr
+        source.raw.__init__(os.dup(2), "rb")
+        os.dup2(null, 2)
     out = os.dup(1)
     for fd in source.fileno(), out:
         os.set_blocking(fd, True)
-    null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
-    try:
-        os.dup2(2, 1)
-    except OSError:  # there is no fd 2
-        os.dup2(null, 1)
-        os.dup2(null, 2)
-    if null > 2:
-        os.close(null)
+    os.dup2(2, 1)
+    os.close(null)
     sys.stdin = open(0, "r", encoding="utf-8", closefd=False)
     sys.stdout, sys.stderr = (
         io.open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
@@ -84,7 +82,7 @@ def _read_hello(source):
 def _apply(settings):
     """Applies the controller's settings to the process, which has a single thread yet."""
     for name, kind, apply in (("id", str, str), ("chdir", str, _change_directory),
-                              ("nice", int, os.nice), ("env", dict, os.environ.update),
+                              ("nice", int, os.nice), ("env", dict, _set_environment),
                               ("execmodel", str, EXECMODELS.index)):
         if name in settings:
             value = settings[name]
@@ -99,6 +97,11 @@ def _apply(settings):
 def _change_directory(path):
     os.makedirs(path, exist_ok=True)
     os.chdir(path)
+
+
+def _set_environment(variables):
+    for name, value in variables.items():
+        os.environb[name.encode()] = value.encode()
 
 
 def _hello(settings):

@@ -91,13 +91,13 @@ class Connection:
         self.urge(SETTLE)
 
     def close(self, end, payload=b""):
-        """Sends what is queued as far as credit allows, then CLOSE; both at most until `end`."""
+        """Sends what is queued, as far as credit comes before `end`, then CLOSE."""
         while self.await_written(end) and monotonic() < end:
             if not any(stream.outbox for stream in list(self.channels.values())):
                 break
             sleep(0.005)
         self.ready.put(frame(CLOSE, 0, payload))
-        self.await_written(end)
+        self.await_written(monotonic() + 1)
 
     def await_written(self, end):
         """Waits until the writer has come to this point; false when it has not by `end`."""
@@ -131,6 +131,6 @@ class Connection:
 
     def abandon(self):
         """In a forked child: the link belongs to the parent."""
-        self.lost = "this is a forked child, channels belong to its parent"
+        self.lose("this is a forked child, channels belong to its parent")
         self.source.close()
         os.close(self.out)

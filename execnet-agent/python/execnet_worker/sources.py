@@ -26,6 +26,13 @@ def _fill(linecache, filename, text):
     linecache.cache[filename] = len(text), None, text.splitlines(True), filename
 
 
+def _fill_all(linecache):
+    for filename, text in list(_texts.items()):
+        _fill(linecache, filename, text)
+    for name, text in getattr(__loader__, "texts", {}).items():
+        _fill(linecache, "<%s>" % name, text)
+
+
 class _Filler:
     """Among the finders of modules: fills linecache once it is loaded."""
 
@@ -41,14 +48,13 @@ class _Filler:
 
         def load_and_fill(module):
             load(module)
-            for filename, text in list(_texts.items()):
-                _fill(module, filename, text)
-            for name, text in __loader__.texts.items():
-                _fill(module, "<%s>" % name, text)
+            _fill_all(module)
 
         spec.loader.exec_module = load_and_fill
         return spec
 
 
-if "linecache" not in sys.modules:
+if "linecache" in sys.modules:
+    _fill_all(sys.modules["linecache"])
+else:
     sys.meta_path.insert(0, _Filler())

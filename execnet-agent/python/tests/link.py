@@ -118,12 +118,12 @@ class Link:
 class Worker(Link):
     """A real worker: an interpreter that was sent the source."""
 
-    def __init__(self, settings=None, read_hello=True, **announced):
+    def __init__(self, settings=None, read_hello=True, prefix=(), **announced):
         super().__init__()
         self.stderr_file = tempfile.TemporaryFile()
         environment = dict(os.environ, PYTHONIOENCODING="ascii", LC_ALL="C")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", LINE], stdin=self.far, stdout=self.far,
+            list(prefix) + [sys.executable, "-c", LINE], stdin=self.far, stdout=self.far,
             stderr=self.stderr_file, env=environment, start_new_session=True)
         self.far.close()
         hello = dict({"versions": [1, 1], "settings": settings or {}}, **announced)
@@ -166,7 +166,10 @@ class Worker(Link):
     def close(self, number):
         """The rest of what comes on the channel, whose CLOSE is answered."""
         result = self.items(number)
-        self.write(frame(CLOSE, number))
+        try:
+            self.write(frame(CLOSE, number))
+        except BrokenPipeError:
+            pass  # a worker that ends does not wait for the answer
         return result
 
     def interrupt(self, number):

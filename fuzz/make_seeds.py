@@ -116,11 +116,41 @@ ops("a_long_story", *[step for n in range(12) for step in (
     on(A, TRANSMIT), on(B, DELIVER, more=1), on(B, RECEIVE, n), on(A, RETRY, n), on(B, RETRY, n),
     on(A, FINISH, n // 2), on(B, CLOSE, n // 3), on(A, STEP), on(A, RECEIVE, n, **ALL))], link=CUT)
 
-# core_bytes: flags, then frames after a good HELLO.
-for name, frame in golden.items():
-    seed("core_bytes", name, b"\x7f" + golden["open"] + frame)
-seed("core_bytes", "overspent", b"\x7f" + golden["open"] + (b"\x10\0\x40\0\0\0\0\x01" + b"x" * 16384) * 5)
-seed("core_bytes", "open_flood", b"\x7f" + b"".join(b"\x02\0\0\0" + n.to_bytes(4, "big") for n in range(1, 600, 2)))
-seed("core_bytes", "ping_flood", b"\x7f" + golden["ping"] * 80)
-seed("core_bytes", "credit_beyond_the_maximum", b"\x7f" + b"\x04\0\0\x04\0\0\0\0\x7f\xff\xff\xff")
-seed("core_bytes", "number_left_out", b"\x7f" + b"\x02\0\0\0\0\0\0\x03")
+# core_bytes: flags, then frames; behind a good HELLO unless RAW.
+CONNECTOR, FAR_END, RAW, WHOLE = 0, 1, 2, 0xfc
+
+
+def frames(name, *frames, flags=FAR_END | WHOLE):
+    seed("core_bytes", name, bytes([flags]) + b"".join(frames))
+
+
+def frame(kind, channel, payload=b""):
+    return bytes([kind]) + len(payload).to_bytes(3, "big") + channel.to_bytes(4, "big") + payload
+
+
+for name, bytes_ in golden.items():
+    frames(name, golden["open"], bytes_)
+frames("raw_hello", magic, golden["hello_minimal"], golden["open"], flags=FAR_END | RAW)
+frames("frame_before_hello", magic, golden["open"], flags=FAR_END | RAW)
+frames("no_preamble", b"SSH-2.0-OpenSSH\r\n", flags=CONNECTOR | RAW)
+frames("hello_of_another_version", magic, frame(1, 0, b"\xa1\x68versions\x82\x02\x03"), flags=RAW)
+frames("hello_with_a_small_limit", magic, frame(1, 0, b"\xa2\x68versions\x82\x01\x01\x69max_frame\x01"), flags=RAW)
+frames("overspent", golden["open"], frame(0x10, 1, b"x" * 16384) * 5)
+frames("open_flood", *[frame(2, n) for n in range(1, 600, 2)])
+frames("open_and_close_flood", *[frame(2, n) + frame(6, n) for n in range(1, 600, 2)])
+frames("ping_flood", golden["ping"] * 80)
+frames("status_flood", golden["status_request"] * 80)
+frames("unasked_pong", golden["pong"])
+frames("credit_beyond_the_maximum", frame(4, 0, b"\x7f\xff\xff\xff"))
+frames("number_left_out", frame(2, 3))
+frames("number_of_the_wrong_side", frame(2, 4))
+frames("twice_closed", frame(2, 1), frame(6, 1), frame(6, 1))
+frames("data_after_eof", frame(2, 1), frame(5, 1), frame(0x10, 1, b"x"))
+frames("eof_inside_a_message", frame(2, 1), frame(0x18, 1, b"x"), frame(5, 1))
+frames("format_changes_inside_a_message", frame(2, 1), frame(0x18, 1, b"x"), frame(0x11, 1, b"x"))
+frames("empty_fragment", frame(2, 1), frame(0x18, 1))
+frames("marshal_unannounced", frame(2, 1), frame(0x12, 1, b"N"))
+frames("exec_at_the_connector", frame(3, 2), flags=CONNECTOR | WHOLE)
+frames("output_at_the_far_end", frame(0x82, 0, b"\x01x"))
+frames("answers_to_our_channels", *[frame(0x10, n, b"x") + frame(6, n) for n in (1, 3, 5)], flags=CONNECTOR | WHOLE)
+frames("farewell", frame(6, 0))

@@ -112,10 +112,12 @@ impl RecvWindow {
 
     /// The same for a window that many readers share. Here half of the whole would be a trap: with
     /// more than half of it held by a stalled reader, the others could never free so much, and
-    /// their peers would wait for ever. So half of what is not held.
+    /// their peers would wait for ever. So half of what is not held; and anything, when a frame
+    /// that costs as much as `longest` could not be sent without.
     #[must_use]
-    pub(crate) const fn take_shared_grant(&mut self) -> u32 {
-        self.grant_from((self.window - self.held) / 2)
+    pub(crate) const fn take_shared_grant(&mut self, longest: u32) -> u32 {
+        let threshold = if self.available < longest { 0 } else { (self.window - self.held) / 2 };
+        self.grant_from(threshold)
     }
 
     const fn grant_from(&mut self, threshold: u32) -> u32 {
@@ -194,9 +196,9 @@ mod tests {
         for _ in 0..10 {
             assert!(window.receive(10));
             window.release(4);
-            assert_eq!(window.take_shared_grant(), 0);
+            assert_eq!(window.take_shared_grant(10), 0);
             window.release(6);
-            assert_eq!(window.take_shared_grant(), 10);
+            assert_eq!(window.take_shared_grant(10), 10);
         }
     }
 
@@ -212,7 +214,7 @@ mod tests {
                     prop_assert_eq!(window.receive(amount), peer.spend(amount));
                 } else {
                     window.release(amount.min(window.held()));
-                    let grant = window.take_grant() + window.take_shared_grant();
+                    let grant = window.take_grant() + window.take_shared_grant(200);
                     prop_assert!(peer.grant(grant));
                 }
                 prop_assert_eq!(window.available, peer.available());

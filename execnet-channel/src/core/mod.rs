@@ -352,7 +352,7 @@ impl Connection {
         if std::mem::replace(&mut slot.accepted, true) {
             return;
         }
-        if slot.receiving == Receiving::Closed {
+        if slot.receiving == Receiving::Closed && self.error.is_none() {
             self.answer_close(id);
         }
     }
@@ -551,4 +551,13 @@ fn encode_credit(out: &mut BytesMut, channel: Option<ChannelId>, amount: u32) {
 #[inline]
 const fn cost_of(len: usize) -> u32 {
     (HEADER_LEN + len) as u32
+}
+
+/// The longest payload of a fragment to a side with these limits, for a sender who wants `most`.
+///
+/// At most half of a channel's first window, so that credit for it always comes (PROTOCOL.md §5); and
+/// an eighth of the connection's, half of what a sender keeps for its oldest unfinished message.
+fn longest_fragment(limits: &Limits, most: u32) -> usize {
+    let window = (limits.channel_window / 2).min(limits.connection_window / 8) - cost_of(0);
+    limits.max_frame.min(window).min(most) as usize
 }

@@ -10,15 +10,17 @@ use super::inbox::Inbox;
 use super::slot::{Partial, Receiving, Sending, Slot};
 use super::{
     Connection, Event, KEEPALIVE_TOKEN, MAX_UNANSWERED, Message, Received, cost_of, encode_credit,
-    wake,
+    longest_fragment, wake,
 };
 use crate::{ConnectionError, PeerMisbehaved, ReceiveError};
 
 impl Connection {
     /// Takes in bytes that came. After an error the rest is ignored: see [`error`](Self::error).
     pub fn handle_input(&mut self, now: Instant, bytes: &[u8]) {
-        self.decoder.extend(bytes);
-        self.handle_frames(now);
+        if self.error.is_none() {
+            self.decoder.extend(bytes);
+            self.handle_frames(now);
+        }
     }
 
     /// Lends the buffer to read into, instead of [`handle_input`](Self::handle_input): append to it, then give it
@@ -29,14 +31,13 @@ impl Connection {
 
     /// Works through what was appended to the buffer of [`take_read_buf`](Self::take_read_buf).
     pub fn handle_read(&mut self, now: Instant, buf: BytesMut) {
-        *self.decoder.read_buf() = buf;
-        self.handle_frames(now);
+        if self.error.is_none() {
+            *self.decoder.read_buf() = buf;
+            self.handle_frames(now);
+        }
     }
 
     fn handle_frames(&mut self, now: Instant) {
-        if self.error.is_some() {
-            return;
-        }
         self.keepalive.received(now);
         // The decoder lends its frames, which the rest of `self` is changed by.
         let spare = Decoder::new(0);
@@ -349,7 +350,8 @@ impl Connection {
         if self.error.is_some() {
             return;
         }
-        let grant = self.recv_window.take_shared_grant();
+        let longest = longest_fragment(&self.config.limits(), u32::MAX);
+        let grant = self.recv_window.take_shared_grant(cost_of(longest));
         if grant > 0 {
             encode_credit(self.out.urgent(), None, grant);
         }

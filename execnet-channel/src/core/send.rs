@@ -6,7 +6,7 @@ use bytes::Bytes;
 use execnet_proto::{ChannelId, Format, Frame, Header, Kind, OutputStream};
 
 use super::slot::{Outgoing, Receiving, Sending};
-use super::{Batch, Connection, Event, Message, cost_of};
+use super::{Batch, Connection, Event, Message, cost_of, longest_fragment};
 use crate::{ConnectionError, SendError};
 
 /// Why [`Connection::try_send`] did not take a message.
@@ -123,13 +123,9 @@ impl Connection {
         true
     }
 
-    /// The longest payload of a fragment. At most half of the peer's first channel window, so that credit for it
-    /// always comes (PROTOCOL.md §5), and an eighth of its connection's, half of what [`pump`](Self::pump) keeps
-    /// for the oldest unfinished message.
+    /// The longest payload of a fragment of ours.
     pub(super) fn max_fragment(&self) -> usize {
-        let limits = self.peer_limits;
-        let window = (limits.channel_window / 2).min(limits.connection_window / 8) - cost_of(0);
-        self.config.max_fragment.min(limits.max_frame).min(window) as usize
+        longest_fragment(&self.peer_limits, self.config.max_fragment)
     }
 
     /// Moves waiting messages into the send buffer: a fragment each, in turn.

@@ -16,7 +16,7 @@ async fn a_slow_reader_makes_the_worker_wait() {
     let Some(gw) = popen(&group).await else { return };
     let worker = gw.info().pid;
     let here = u64::from(std::process::id());
-    for (size, count) in [(MIB, 1024), (64, 16 * 1024 * 1024 / 64), (300_000, 1024 * MIB / 300_000)]
+    for (size, count) in [(MIB, 2048), (64, 16 * 1024 * 1024 / 64), (300_000, 1024 * MIB / 300_000)]
     {
         // Everything is warm, nothing is held.
         let source = format!(

@@ -224,6 +224,11 @@ impl Receiver {
         self.recv().await?.map(|message| message.to_value()).transpose()
     }
 
+    /// Closes both directions, after what was sent; with a fault the peer's readers get it as an error.
+    pub fn close(&mut self, fault: Option<Fault>) {
+        self.half.handle.close(fault);
+    }
+
     /// See [`Channel::wait_close`].
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::channel::Channel;
 use crate::core::{Connection, Event, Status};
 use crate::driver::Driver;
-use crate::shared::Shared;
+use crate::shared::{Shared, State};
 use crate::{Config, ConfigError, ConnectionError, OpenError};
 
 /// Many channels over one stream. Cheap to clone; all clones are the same connection.
@@ -99,6 +99,20 @@ impl Mux {
     fn open_as(&self, exec: bool) -> Result<Channel, OpenError> {
         let id = self.link.shared.with(|state| state.core.open(exec))?;
         Ok(Channel::new(self.link.clone(), id))
+    }
+
+    /// Takes a channel that the peer has opened, out of turn: when a message names it. `None` when there is none of this number,
+    /// or when it was taken before.
+    #[must_use]
+    pub fn claim(&self, id: ChannelId) -> Option<Channel> {
+        self.link.shared.with(|state| {
+            let opened =
+                |event: &Event| matches!(event, Event::Opened { channel, .. } if *channel == id);
+            let place = state.incoming.iter().position(opened)?;
+            state.incoming.remove(place);
+            state.core.accept(id);
+            Some(Channel::new(self.link.clone(), id))
+        })
     }
 
     /// The peer's HELLO, as soon as it is here. Cancel safe.
@@ -272,16 +286,25 @@ pub struct Incoming {
 impl Incoming {
     /// The next request, or `None` when the connection has ended. Cancel safe.
     pub async fn next(&mut self) -> Option<Request> {
-        poll_fn(|cx| self.poll_request(cx)).await
+        poll_fn(|cx| self.poll_request(cx, State::next_incoming)).await
     }
 
-    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Option<Request>> {
+    /// The next request that is no channel; those wait for [`Mux::claim`]. Cancel safe.
+    pub async fn next_but_channels(&mut self) -> Option<Request> {
+        poll_fn(|cx| self.poll_request(cx, State::next_incoming_but_channels)).await
+    }
+
+    fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl Fn(&mut State) -> Option<Event>,
+    ) -> Poll<Option<Request>> {
         let mut driver = None;
         let result = {
             let mut state = self.link.shared.lock();
             loop {
                 let was_full = !state.wants_input();
-                let Some(event) = state.next_incoming() else {
+                let Some(event) = take(&mut state) else {
                     if state.core.error().is_some() {
                         break Poll::Ready(None);
                     }
@@ -319,7 +342,7 @@ impl Stream for Incoming {
     type Item = Request;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Request>> {
-        self.get_mut().poll_request(cx)
+        self.get_mut().poll_request(cx, State::next_incoming)
     }
 }
 

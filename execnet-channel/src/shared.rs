@@ -123,7 +123,16 @@ impl State {
     }
 
     pub(crate) fn next_incoming(&mut self) -> Option<Event> {
-        let event = self.incoming.pop_front()?;
+        self.take_incoming(0)
+    }
+
+    pub(crate) fn next_incoming_but_channels(&mut self) -> Option<Event> {
+        let other = |event: &Event| !matches!(event, Event::Opened { .. });
+        self.take_incoming(self.incoming.iter().position(other)?)
+    }
+
+    fn take_incoming(&mut self, place: usize) -> Option<Event> {
+        let event = self.incoming.remove(place)?;
         if let Event::Output { bytes, .. } = &event {
             self.output_queued -= bytes.len();
         }

@@ -68,10 +68,8 @@ async fn start(
         Mux::new(link.reader, link.writer, Side::Connector, config).map_err(|error| {
             GatewayError::NotSupported { spec: spec.to_string(), key: error.to_string() }
         })?;
-    // Channels that workers open are taken from the values that name them, not from here.
-    drop(incoming);
     let starting = Starting::new(id, spec.clone(), mux, link.guard, link.stderr);
-    let monitor = starting.monitor(driver, options.output);
+    let monitor = starting.monitor(driver, incoming, options.output);
     let error = match (fed, starting.mux().peer().await) {
         (Ok(()), Ok(hello)) => {
             return Ok(starting.started(Info::new(hello), monitor));

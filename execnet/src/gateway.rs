@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use execnet_channel::{ConnectionError, Driver, Message, Mux, OpenError};
-use execnet_proto::{Hello, Terminate, Value, cbor};
+use execnet_channel::{ConnectionError, Driver, Incoming, Message, Mux, OpenError, Request};
+use execnet_proto::{ChannelId, Hello, Terminate, Value, cbor};
 use execnet_transport::{Ending, Guard, Stderr};
 use execnet_xspec::XSpec;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -136,6 +136,29 @@ impl Gateway {
         }
     }
 
+    /// Opens a channel on which nothing runs: it becomes useful when it is sent over another one.
+    ///
+    /// # Errors
+    /// Too many channels are open, or the gateway has ended.
+    pub fn new_channel(&self) -> Result<Channel, OpenError> {
+        Ok(Channel::new(self.0.mux.open()?, self.clone()))
+    }
+
+    /// Takes a channel that remote code has opened and that a received [`Value::Channel`] names. `None` when
+    /// there is no such channel, or it was taken before; one that was opened here is the one you have.
+    ///
+    /// Receiving a type with a [`Channel`] in it does the same.
+    #[must_use]
+    pub fn channel(&self, id: ChannelId) -> Option<Channel> {
+        Some(Channel::new(self.0.mux.claim(id)?, self.clone()))
+    }
+
+    /// Whether both are the same far end.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Asks the worker how it is; it answers while tasks run. A dict with at least `channels`,
     /// `executing`, `queued` and `execmodel`. Cancel safe.
     ///
@@ -260,6 +283,7 @@ impl Starting {
     pub(crate) fn monitor<R, W>(
         &self,
         driver: Driver<R, W>,
+        incoming: Incoming,
         output: Output,
     ) -> watch::Receiver<Option<GatewayLost>>
     where
@@ -267,6 +291,7 @@ impl Starting {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let (tell, lost) = watch::channel(None);
+        tokio::spawn(attend(incoming, output.clone(), self.id.clone()));
         let follower =
             self.stderr.clone().map(|stderr| tokio::spawn(output.follow(self.id.clone(), stderr)));
         let id = self.id.clone();
@@ -310,6 +335,17 @@ impl Starting {
         let output = self.stderr.as_ref().map(|stderr| stderr.tail_lines(lines));
         (ending, output.unwrap_or_default())
     }
+}
+
+/// Attends to what a far end starts. Channels that its programs open wait until an item names them.
+async fn attend(mut incoming: Incoming, output: Output, id: String) {
+    let mut lines = output.lines(id);
+    while let Some(request) = incoming.next_but_channels().await {
+        if let Request::Output { bytes, .. } = request {
+            lines.push(&bytes);
+        }
+    }
+    lines.finish();
 }
 
 /// Waits for a far end whose link has ended; kills it when it does not end by itself.

@@ -8,7 +8,7 @@ pub use gateway::{Gateway, Info};
 mod group;
 pub use group::{Group, GroupBuilder};
 mod channel;
-pub use channel::{Channel, Receiver, Sender, TypedChannel};
+pub use channel::{Channel, ChannelReader, ChannelWriter, Receiver, Sender, TypedChannel};
 mod multi;
 pub use multi::{MultiChannel, ReceiveQueue};
 mod source;
@@ -27,7 +27,7 @@ pub use error::{
 mod connect;
 
 // What of the lower layers appears above.
-pub use execnet_channel::Config;
-pub use execnet_proto::{BigInt, Value};
+pub use execnet_channel::{Config, OpenError};
+pub use execnet_proto::{BigInt, ChannelId, Value};
 pub use execnet_transport::{ConnectError, Ending};
 pub use execnet_xspec::{SpecError, XSpec};

@@ -70,11 +70,16 @@ impl Output {
             return;
         }
         let mut stream = stderr.subscribe();
-        let mut lines = Lines::default();
+        let mut lines = self.lines(gateway);
         while let Some(chunk) = stream.next().await {
-            lines.push(&chunk, |line| self.print(&gateway, line));
+            lines.push(&chunk);
         }
-        lines.finish(|line| self.print(&gateway, line));
+        lines.finish();
+    }
+
+    /// Takes the output of a gateway, chunk by chunk.
+    pub(crate) fn lines(self, gateway: String) -> LinePrinter {
+        LinePrinter { output: self, gateway, lines: Lines::default() }
     }
 
     fn print(&self, gateway: &str, line: &str) {
@@ -101,6 +106,26 @@ impl fmt::Debug for Output {
             Sink::Handler(_) => "Output::handler",
             Sink::Nowhere => "Output::discard",
         })
+    }
+}
+
+/// Hands a gateway's output on, line by line.
+pub(crate) struct LinePrinter {
+    output: Output,
+    gateway: String,
+    lines: Lines,
+}
+
+impl LinePrinter {
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
+        let Self { output, gateway, lines } = self;
+        lines.push(chunk, |line| output.print(gateway, line));
+    }
+
+    /// Hands on a last line that lacks its end.
+    pub(crate) fn finish(&mut self) {
+        let Self { output, gateway, lines } = self;
+        lines.finish(|line| output.print(gateway, line));
     }
 }
 

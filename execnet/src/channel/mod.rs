@@ -1,55 +1,85 @@
 //! Channels as a program uses them: serde types and `Value`s, with errors that tell the whole story.
 
-use std::future::Future;
+mod callback;
+mod convert;
+mod file;
+mod passing;
+mod stream;
+
 use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use execnet_channel::Message;
-use execnet_proto::{Fault, Format, Value, cbor};
-use futures_core::Stream;
+use execnet_proto::{ChannelId, Fault, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::{Gateway, GatewayLost, ReceiveError, RemoteError, SendError, WaitError};
+use self::convert::{item, message, send_result, typed, value, wait_result};
+pub use self::file::{ChannelReader, ChannelWriter};
+use self::stream::{Inquest, Receiving};
+use crate::{Gateway, ReceiveError, SendError, WaitError};
 
 /// A two-way stream of items between this program and code on a gateway.
 ///
 /// Items are anything serde can serialize, or a [`Value`] where Python's types matter. Dropping the
 /// channel closes it; the remote code finds out when it next sends or receives.
 ///
-/// As a [`Stream`] it yields [`Value`]s, then at most one error, then ends. A dead worker is such an
-/// error: it never looks like a clean end.
+/// As a `Stream` it yields [`Value`]s, then at most one error, then ends. A dead worker is such an
+/// error: it never looks like a clean end. As a `Sink` it takes [`Value`]s.
+///
+/// A channel is itself an item: sent in any structure it arrives as a channel there, and one that the remote code
+/// has made (`channel.gateway.newchannel()`) arrives as a `Channel` here.
+///
+/// ```no_run
+/// # async fn example(gw: execnet::Gateway) -> Result<(), Box<dyn std::error::Error>> {
+/// let mut answers = gw.new_channel()?;
+/// let mut channel = gw.remote_exec("job = channel.receive(); job['answers'].send(job['n'] + 1)").await?;
+/// #[derive(serde::Serialize)]
+/// struct Job<'a> {
+///     n: i64,
+///     answers: &'a execnet::Channel,
+/// }
+/// channel.send(&Job { n: 41, answers: &answers }).await?;
+/// assert_eq!(answers.receive::<i64>().await?, 42);
+/// # Ok(()) }
+/// ```
 pub struct Channel {
     inner: execnet_channel::Channel,
     gateway: Gateway,
-    ending: Ending,
+    receiving: Receiving,
+    inquest: Inquest,
 }
 
-/// The sending half of a channel. Dropping it tells the remote side that no more items come.
-#[derive(Debug)]
+/// The sending half of a channel. Dropping it tells the remote side that no more items come. A `Sink` of
+/// [`Value`]s, as [`Channel`] is.
 pub struct Sender {
     inner: execnet_channel::Sender,
     gateway: Gateway,
+    inquest: Inquest,
 }
 
-/// The receiving half of a channel. A [`Stream`] of [`Value`]s, as [`Channel`] is.
+/// The receiving half of a channel. A `Stream` of [`Value`]s, as [`Channel`] is.
 pub struct Receiver {
     inner: execnet_channel::Receiver,
     gateway: Gateway,
-    ending: Ending,
+    receiving: Receiving,
 }
 
 impl Channel {
     pub(crate) fn new(inner: execnet_channel::Channel, gateway: Gateway) -> Self {
-        Self { inner, gateway, ending: Ending::None }
+        Self { inner, gateway, receiving: Receiving::default(), inquest: Inquest::default() }
     }
 
     /// The gateway at the other end.
     #[must_use]
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    /// The channel's number on its connection; a [`Value::Channel`] names it by that.
+    #[must_use]
+    pub fn id(&self) -> ChannelId {
+        self.inner.id()
     }
 
     /// Sends an item. It is encoded first, so a bad one costs nothing; then waits while the remote code does not read.
@@ -59,7 +89,7 @@ impl Channel {
     /// # Errors
     /// [`SendError`]: nothing of it was sent.
     pub async fn send<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), SendError> {
-        let result = self.inner.send_value(item).await;
+        let result = self.inner.send(message(item, &self.gateway)?).await;
         send_result(result, &self.gateway).await
     }
 
@@ -78,7 +108,7 @@ impl Channel {
     /// [`ReceiveError::End`] after the last item, or the remote exception, or how the gateway died: for ever, to every call.
     pub async fn receive<T: DeserializeOwned>(&mut self) -> Result<T, ReceiveError> {
         let result = self.inner.recv().await;
-        typed(item(result, &self.gateway).await?)
+        typed(&item(result, &self.gateway).await?, &self.gateway)
     }
 
     /// The next item, exactly as Python sent it. Long bytes objects are not copied. Cancel safe.
@@ -137,8 +167,8 @@ impl Channel {
     pub fn split(self) -> (Sender, Receiver) {
         let (tx, rx) = self.inner.split();
         (
-            Sender { inner: tx, gateway: self.gateway.clone() },
-            Receiver { inner: rx, gateway: self.gateway, ending: self.ending },
+            Sender { inner: tx, gateway: self.gateway.clone(), inquest: self.inquest },
+            Receiver { inner: rx, gateway: self.gateway, receiving: self.receiving },
         )
     }
 }
@@ -149,7 +179,7 @@ impl Sender {
     /// # Errors
     /// [`SendError`]: nothing of it was sent.
     pub async fn send<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), SendError> {
-        let result = self.inner.send_value(item).await;
+        let result = self.inner.send(message(item, &self.gateway)?).await;
         send_result(result, &self.gateway).await
     }
 
@@ -165,6 +195,24 @@ impl Sender {
     /// See [`Channel::finish_sending`]; dropping the sender does the same.
     pub fn finish_sending(&mut self) {
         self.inner.finish();
+    }
+
+    /// See [`Channel::close`].
+    pub fn close(&mut self) {
+        self.inner.close(None);
+    }
+
+    /// See [`Channel::close_with_error`].
+    pub fn close_with_error(&mut self, message: impl Into<String>) {
+        self.inner.close(Some(Fault::new("RemoteError", message)));
+    }
+
+    /// See [`Channel::wait_close`].
+    ///
+    /// # Errors
+    /// The remote exception, or how the gateway died.
+    pub async fn wait_close(&self) -> Result<(), WaitError> {
+        wait_result(self.inner.wait_close().await, &self.gateway).await
     }
 
     /// See [`Channel::interrupt`].
@@ -186,7 +234,7 @@ impl Receiver {
     /// The end, the remote exception, or how the gateway died.
     pub async fn receive<T: DeserializeOwned>(&mut self) -> Result<T, ReceiveError> {
         let result = self.inner.recv().await;
-        typed(item(result, &self.gateway).await?)
+        typed(&item(result, &self.gateway).await?, &self.gateway)
     }
 
     /// See [`Channel::receive_value`].
@@ -238,129 +286,20 @@ impl<Out: Serialize, In: DeserializeOwned> TypedChannel<Out, In> {
     }
 }
 
-/// A `Stream` has to find out how the gateway died, which takes a while, before it can say so.
-enum Ending {
-    None,
-    Asking(Pin<Box<dyn Future<Output = GatewayLost> + Send>>),
-    Told,
-}
-
-impl Ending {
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        gateway: &Gateway,
-        receive: impl FnOnce(&mut Context<'_>) -> Poll<Received>,
-    ) -> Poll<Option<Result<Value, ReceiveError>>> {
-        use execnet_channel::ReceiveError as Low;
-        if matches!(self, Self::None) {
-            match ready!(receive(cx)) {
-                None => return Poll::Ready(None),
-                Some(Ok(message)) => return Poll::Ready(Some(value(message))),
-                Some(Err(Low::Connection(_))) => {
-                    let gateway = gateway.clone();
-                    *self = Self::Asking(Box::pin(async move { gateway.lost().await }));
-                }
-                Some(Err(error)) => {
-                    *self = Self::Told;
-                    return Poll::Ready(Some(Err(immediate(error))));
-                }
-            }
-        }
-        let Self::Asking(lost) = self else { return Poll::Ready(None) };
-        let error = ReceiveError::Lost(ready!(lost.as_mut().poll(cx)));
-        *self = Self::Told;
-        Poll::Ready(Some(Err(error)))
-    }
-}
-
-type Received = Option<Result<Message, execnet_channel::ReceiveError>>;
-
-impl Stream for Channel {
-    type Item = Result<Value, ReceiveError>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { inner, gateway, ending } = self.get_mut();
-        ending.poll(cx, gateway, |cx| Pin::new(inner).poll_next(cx))
-    }
-}
-
-impl Stream for Receiver {
-    type Item = Result<Value, ReceiveError>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { inner, gateway, ending } = self.get_mut();
-        ending.poll(cx, gateway, |cx| Pin::new(inner).poll_next(cx))
-    }
-}
-
 impl std::fmt::Debug for Channel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "<Channel {} of {:?}>", self.inner.id(), self.gateway)
     }
 }
 
+impl std::fmt::Debug for Sender {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "<Sender {} of {:?}>", self.inner.id(), self.gateway)
+    }
+}
+
 impl std::fmt::Debug for Receiver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "<Receiver {} of {:?}>", self.inner.id(), self.gateway)
-    }
-}
-
-async fn send_result(
-    result: Result<(), execnet_channel::SendError>,
-    gateway: &Gateway,
-) -> Result<(), SendError> {
-    match result {
-        Ok(()) => Ok(()),
-        Err(execnet_channel::SendError::Connection(_)) => Err(gateway.lost().await.into()),
-        Err(error) => Err(SendError::Channel(error)),
-    }
-}
-
-async fn wait_result(
-    result: Result<(), execnet_channel::ReceiveError>,
-    gateway: &Gateway,
-) -> Result<(), WaitError> {
-    match result {
-        Ok(()) => Ok(()),
-        Err(execnet_channel::ReceiveError::Remote(fault)) => Err(RemoteError::from(fault).into()),
-        Err(_) => Err(gateway.lost().await.into()),
-    }
-}
-
-/// The message, or why there is none.
-async fn item(
-    result: Result<Option<Message>, execnet_channel::ReceiveError>,
-    gateway: &Gateway,
-) -> Result<Message, ReceiveError> {
-    match result {
-        Ok(Some(message)) => Ok(message),
-        Ok(None) => Err(ReceiveError::End),
-        Err(execnet_channel::ReceiveError::Connection(_)) => Err(gateway.lost().await.into()),
-        Err(error) => Err(immediate(error)),
-    }
-}
-
-fn immediate(error: execnet_channel::ReceiveError) -> ReceiveError {
-    match error {
-        execnet_channel::ReceiveError::Remote(fault) => RemoteError::from(fault).into(),
-        error => ReceiveError::Item(error),
-    }
-}
-
-fn typed<T: DeserializeOwned>(message: Message) -> Result<T, ReceiveError> {
-    message.to_value().map_err(ReceiveError::Item)
-}
-
-fn value(message: Message) -> Result<Value, ReceiveError> {
-    match message.format {
-        Format::Bytes => Ok(Value::Bytes(message.payload)),
-        Format::Cbor => {
-            cbor::decode_shared(&message.payload).map_err(|error| ReceiveError::Item(error.into()))
-        }
-        found => Err(ReceiveError::Item(execnet_channel::ReceiveError::Format {
-            found,
-            expected: "cbor or bytes",
-        })),
     }
 }

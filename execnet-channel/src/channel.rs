@@ -236,6 +236,11 @@ impl Receiver {
     pub async fn wait_close(&self) -> Result<(), ReceiveError> {
         self.half.handle.wait_close().await
     }
+
+    /// Asks the far end to stop what runs on this channel.
+    pub fn interrupt(&self) {
+        self.half.handle.interrupt();
+    }
 }
 
 impl Message {

@@ -240,6 +240,14 @@ pub enum ExecError {
     /// Keyword arguments without a function to take them.
     #[error("keyword arguments need a function to call: name it with `Source::call`")]
     ArgumentsWithoutFunction,
+    /// The function does not take the channel.
+    #[error("`{function}` takes {} first; a function to be called takes `channel` first", .found.as_deref().unwrap_or("nothing"))]
+    FirstArgument {
+        /// The function.
+        function: String,
+        /// Its first parameter, if it has one.
+        found: Option<String>,
+    },
     /// No channel could be opened.
     #[error(transparent)]
     Open(OpenError),
@@ -279,6 +287,9 @@ pub enum ReceiveError {
     /// The item is not of the type asked for. It has been taken off the channel.
     #[error(transparent)]
     Item(execnet_channel::ReceiveError),
+    /// No item came in time. The channel is as it was.
+    #[error("no item came in time")]
+    TimedOut,
 }
 
 /// Waiting for the remote side's close found an error.

@@ -12,6 +12,9 @@ use futures_util::future::join_all;
 use crate::connect::{Options, connect};
 use crate::{ExecError, Gateway, GatewayError, MultiChannel, Output, Source, TerminateError};
 
+/// How long a gateway on which nothing runs may take to end.
+const UNUSED: Duration = Duration::from_secs(2);
+
 /// Gateways with ids of their own. Cheap to clone; all clones are the same group.
 ///
 /// When the last clone is dropped, so are its gateways, and their processes are killed: call
@@ -36,6 +39,7 @@ pub struct Group(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
+    default_spec: String,
     config: Config,
     output: Option<Output>,
     start_timeout: Duration,
@@ -58,12 +62,19 @@ struct Members {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct GroupBuilder {
+    default_spec: String,
     config: Config,
     output: Option<Output>,
     start_timeout: Duration,
 }
 
 impl GroupBuilder {
+    /// What [`Group::make_default_gateway`] starts; default `popen`.
+    pub fn default_spec(mut self, spec: impl Into<String>) -> Self {
+        self.default_spec = spec.into();
+        self
+    }
+
     /// Limits and windows of the connections; default [`Config::balanced`].
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
@@ -86,9 +97,10 @@ impl GroupBuilder {
     /// The group, still empty.
     #[must_use]
     pub fn build(self) -> Group {
-        let Self { config, output, start_timeout } = self;
+        let Self { default_spec, config, output, start_timeout } = self;
         let several = Arc::default();
         Group(Arc::new(Shared {
+            default_spec,
             config,
             output,
             start_timeout,
@@ -108,6 +120,7 @@ impl Group {
     /// A group with settings of your own.
     pub fn builder() -> GroupBuilder {
         GroupBuilder {
+            default_spec: "popen".to_owned(),
             config: Config::default(),
             output: None,
             start_timeout: Duration::from_secs(30),
@@ -154,6 +167,39 @@ impl Group {
             self.start(spec, reserved).await
         }))
         .await
+    }
+
+    /// The same, but all or none: when one fails, those that had started are ended again.
+    ///
+    /// # Errors
+    /// Every failure, in the order of the specifications.
+    pub async fn make_all<I>(&self, specs: I) -> Result<Vec<Gateway>, Vec<GatewayError>>
+    where
+        I: IntoIterator,
+        I::Item: TryInto<XSpec>,
+        <I::Item as TryInto<XSpec>>::Error: Into<SpecError>,
+    {
+        let (mut gateways, mut errors) = (Vec::new(), Vec::new());
+        for result in self.make_gateways(specs).await {
+            match result {
+                Ok(gateway) => gateways.push(gateway),
+                Err(error) => errors.push(error),
+            }
+        }
+        if errors.is_empty() {
+            return Ok(gateways);
+        }
+        // Nothing runs on them yet: they end at once.
+        join_all(gateways.iter().map(|gateway| self.exit(gateway, UNUSED))).await;
+        Err(errors)
+    }
+
+    /// Starts a gateway by the group's default specification.
+    ///
+    /// # Errors
+    /// As [`make_gateway`](Self::make_gateway).
+    pub async fn make_default_gateway(&self) -> Result<Gateway, GatewayError> {
+        self.make_gateway(self.0.default_spec.clone()).await
     }
 
     /// The gateways, in the order of their specifications, whichever started first.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use execnet_proto::Value;
 use futures_core::Stream;
@@ -52,9 +53,29 @@ impl MultiChannel {
         join_all(self.channels.iter_mut().map(|channel| channel.send(item))).await
     }
 
-    /// Receives one item from every channel. A result for each, in order. Waits for the slowest.
+    /// Receives one item from every channel. A result for each, in order. Waits for the slowest; dropping the
+    /// future loses the items of the faster ones: where that may happen, use
+    /// [`receive_each_within`](Self::receive_each_within).
     pub async fn receive_each<T: DeserializeOwned>(&mut self) -> Vec<Result<T, ReceiveError>> {
         join_all(self.channels.iter_mut().map(Channel::receive)).await
+    }
+
+    /// The same, but waits for no channel longer than `limit`: [`ReceiveError::TimedOut`] for one that has sent nothing
+    /// by then. Its item is not lost, it is the next one received.
+    pub async fn receive_each_within<T: DeserializeOwned>(
+        &mut self,
+        limit: Duration,
+    ) -> Vec<Result<T, ReceiveError>> {
+        join_all(self.channels.iter_mut().map(|channel| async {
+            let received = tokio::time::timeout(limit, channel.receive()).await;
+            received.unwrap_or(Err(ReceiveError::TimedOut))
+        }))
+        .await
+    }
+
+    /// Raises `KeyboardInterrupt` in the code that runs on each channel.
+    pub fn interrupt(&self) {
+        self.channels.iter().for_each(Channel::interrupt);
     }
 
     /// All channels' items as they come, and the halves to send on, in order.
@@ -79,6 +100,13 @@ impl MultiChannel {
 #[derive(Debug)]
 pub struct ReceiveQueue {
     streams: SelectAll<Member>,
+}
+
+impl ReceiveQueue {
+    /// Raises `KeyboardInterrupt` in the code that runs on each channel that has not ended.
+    pub fn interrupt(&self) {
+        self.streams.iter().for_each(|member| member.receiver.interrupt());
+    }
 }
 
 impl Stream for ReceiveQueue {

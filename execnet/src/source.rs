@@ -71,6 +71,13 @@ impl Source {
                 std::fs::read_to_string(&path).map_err(|source| ExecError::File { path, source })?
             }
         };
+        if let Some(function) = &function
+            && let Some(found) = first_parameter(&source, function)
+            && found != Some("channel")
+        {
+            let found = found.map(|name| format!("`{name}`"));
+            return Err(ExecError::FirstArgument { function: function.clone(), found });
+        }
         Ok(Request::Source(SourceRequest { source, filename, function, kwargs }).to_bytes()?)
     }
 
@@ -91,9 +98,56 @@ impl From<String> for Source {
     }
 }
 
+/// The first parameter of a function that is defined at the top level of a program: `None` when there is no such
+/// definition (it may be imported, or made in another way), `Some(None)` when it takes nothing.
+fn first_parameter<'a>(source: &'a str, function: &str) -> Option<Option<&'a str>> {
+    let mut offset = 0;
+    for line in source.split_inclusive('\n') {
+        offset += line.len();
+        let line = line.strip_prefix("async ").map_or(line, str::trim_start);
+        let Some(rest) = line.strip_prefix("def ") else { continue };
+        let Some(rest) = rest.trim_start().strip_prefix(function) else { continue };
+        let Some(rest) = rest.trim_start().strip_prefix('(') else { continue };
+        // The parameters may begin on a later line, behind comments.
+        let mut parameters = &source[offset - rest.len()..];
+        loop {
+            parameters = parameters.trim_start();
+            match parameters.strip_prefix('#') {
+                Some(comment) => parameters = comment.split_once('\n').map_or("", |(_, rest)| rest),
+                None => break,
+            }
+        }
+        let ends = |c: char| !(c.is_alphanumeric() || c == '_');
+        let name = parameters.split(ends).next().filter(|name| !name.is_empty());
+        // `*args` takes the channel as well.
+        return if parameters.starts_with('*') { None } else { Some(name) };
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_function_takes_the_channel_first() {
+        for (source, found) in [
+            ("def f(channel, x): pass", Some(Some("channel"))),
+            ("x = 1\n\nasync  def  f (channel): pass", Some(Some("channel"))),
+            ("def f(  # the link\n    channel,\n): pass", Some(Some("channel"))),
+            ("def f(channel: object = None): pass", Some(Some("channel"))),
+            ("def f(chan): pass", Some(Some("chan"))),
+            ("def f(): pass", Some(None)),
+            ("def f(*args): pass", None),
+            ("def ff(x): pass\nfrom m import f", None),
+            ("class A:\n    def f(self): pass", None),
+            ("def f(", Some(None)),
+        ] {
+            assert_eq!(first_parameter(source, "f"), found, "{source:?}");
+        }
+        let error = Source::from("def f(x): pass").call("f").into_request().unwrap_err();
+        assert!(error.to_string().contains("takes `x` first"), "{error}");
+    }
 
     #[test]
     fn arguments_need_a_function() {

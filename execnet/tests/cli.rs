@@ -2,9 +2,9 @@
 
 mod common;
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use common::{Lifeline, python};
 use serde_json::{Value as Json, json};
@@ -263,7 +263,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
         .spawn()
         .unwrap();
     let mut first = [0; 2];
-    std::io::Read::read_exact(&mut child.stdout.take().unwrap(), &mut first).unwrap();
+    child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     assert_eq!(&first, b"0\n");
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
@@ -283,9 +283,81 @@ fn a_killed_controller_leaves_no_worker() {
             .unwrap();
         let life = lifeline.accept();
         let mut first = [0; 2];
-        std::io::Read::read_exact(controller.stdout.as_mut().unwrap(), &mut first).unwrap();
+        controller.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
         controller.kill().unwrap();
         controller.wait().unwrap();
         life.wait_for_death();
     }
+}
+
+fn ctrl_c(child: &Child) {
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(sent.expect("kill starts").success());
+}
+
+/// The next line that the command prints.
+fn next_line(child: &mut Child) -> String {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    let stdout = child.stdout.as_mut().expect("a pipe");
+    while stdout.read(&mut byte).expect("a line") == 1 && byte != *b"\n" {
+        line.push(byte[0]);
+    }
+    String::from_utf8(line).expect("text")
+}
+
+#[test]
+fn ctrl_c_interrupts_what_runs() {
+    let Some(popen) = popen() else { return };
+    let lifeline = Lifeline::new();
+    let code = format!("{}channel.send('up')\nwhile True: pass", lifeline.source());
+    let mut child = execnet(&["exec", "-c", &code, &popen])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let life = lifeline.accept();
+    assert_eq!(next_line(&mut child), "up");
+    ctrl_c(&child);
+    let output = child.wait_with_output().unwrap();
+    for words in ["while True: pass\n", "\nKeyboardInterrupt\n"] {
+        assert!(stderr(&output).contains(words), "{output:?}");
+    }
+    assert_eq!(status(&output), 130);
+    life.wait_for_death();
+}
+
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let Some(popen) = popen() else { return };
+    let lifeline = Lifeline::new();
+    let code = format!(
+        "{}import time\nchannel.send('up')\n\
+         while True:\n  try: time.sleep(1000)\n  except KeyboardInterrupt: channel.send('no')",
+        lifeline.source()
+    );
+    let mut child = execnet(&["exec", "-c", &code, &popen]).stdout(Stdio::piped()).spawn().unwrap();
+    let life = lifeline.accept();
+    assert_eq!(next_line(&mut child), "up");
+    ctrl_c(&child);
+    assert_eq!(next_line(&mut child), "no");
+    ctrl_c(&child);
+    // Once for giving up, once more in case it waits for the worker's end.
+    ctrl_c(&child);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    life.wait_for_death();
+}
+
+#[test]
+fn ctrl_c_while_gateways_start_leaves_nothing() {
+    let Some(_) = popen() else { return };
+    let lifeline = Lifeline::new();
+    let code = format!("{}sys.lifeline.recv(1)", lifeline.source());
+    // A far end that never speaks.
+    let spec = format!("command=python3 -c \"exec('''{}''')\"", code.replace('\n', ";"));
+    let child = execnet(&["exec", "-c", "pass", &spec]).spawn().unwrap();
+    let life = lifeline.accept();
+    ctrl_c(&child);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(130));
+    life.wait_for_death();
 }

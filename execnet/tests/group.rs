@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use common::{bounded, group, python};
-use execnet::{GatewayError, ReceiveError};
+use execnet::{GatewayError, Group, Output, ReceiveError, WaitError};
 use futures_util::StreamExt;
 
 fn spec() -> Option<String> {
@@ -120,4 +120,58 @@ async fn terminate_ends_busy_and_dead_ones_alike() {
         assert!(gateway.is_lost());
     }
     bounded(group.terminate(Duration::from_secs(1))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_slow_member_does_not_lose_the_items_of_the_others() {
+    let (Some(spec), group) = (spec(), group()) else { return };
+    for result in group.make_gateways([spec.as_str(), spec.as_str()]).await {
+        result.unwrap();
+    }
+    let source =
+        "if channel.gateway.id == 'gw1': channel.receive()\nchannel.send(channel.gateway.id)";
+    let mut channels = group.remote_exec(source).await.unwrap();
+    let received = channels.receive_each_within::<String>(Duration::from_millis(300)).await;
+    // The first has long had the time; were it slow as well, its item would be the next one.
+    let mut first = received.into_iter().next().unwrap();
+    if matches!(first, Err(ReceiveError::TimedOut)) {
+        first = channels.channels_mut()[0].receive().await;
+    }
+    assert_eq!(first.unwrap(), "gw0");
+    channels.channels_mut()[1].send(&()).await.unwrap();
+    let received = bounded(channels.receive_each_within::<String>(common::WATCHDOG)).await;
+    assert!(matches!(received[0], Err(ReceiveError::End)), "{received:?}");
+    assert_eq!(received[1].as_deref().unwrap(), "gw1");
+    group.terminate(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn interrupts_reach_every_member() {
+    let (Some(spec), group) = (spec(), group()) else { return };
+    group.make_all([spec.as_str(), spec.as_str()]).await.unwrap();
+    let mut channels = group.remote_exec("channel.send(1)\nwhile True: pass").await.unwrap();
+    for item in bounded(channels.receive_each::<i64>()).await {
+        item.unwrap();
+    }
+    channels.interrupt();
+    for result in bounded(channels.wait_close()).await {
+        let Err(WaitError::Remote(error)) = result else { panic!("{result:?}") };
+        assert_eq!(error.kind(), "KeyboardInterrupt");
+    }
+    group.terminate(Duration::from_secs(5)).await.unwrap();
+}
+
+#[tokio::test]
+async fn all_or_none() {
+    let (Some(spec), group) = (spec(), group()) else { return };
+    let bad = "popen//python=/nonexistent/python";
+    let errors = group.make_all([spec.as_str(), bad, spec.as_str(), "popen//pyhton=3"]).await;
+    let errors: Vec<_> = errors.unwrap_err().iter().map(ToString::to_string).collect();
+    assert!(errors.len() == 2 && errors[0].contains("/nonexistent/python"), "{errors:?}");
+    assert!(errors[1].contains("pyhton"), "{errors:?}");
+    assert!(group.is_empty());
+
+    let group = Group::builder().default_spec(spec).output(Output::discard()).build();
+    assert_eq!(group.make_default_gateway().await.unwrap().id(), "gw0");
+    group.terminate(Duration::from_secs(5)).await.unwrap();
 }

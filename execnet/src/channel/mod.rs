@@ -253,6 +253,11 @@ impl Receiver {
     pub async fn wait_close(&self) -> Result<(), WaitError> {
         wait_result(self.inner.wait_close().await, &self.gateway).await
     }
+
+    /// See [`Channel::interrupt`].
+    pub fn interrupt(&self) {
+        self.inner.interrupt();
+    }
 }
 
 /// A channel with its types fixed, from [`Channel::typed`].

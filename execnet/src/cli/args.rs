@@ -18,7 +18,8 @@ Exit status:
   2    a gateway could not start, or died
   64   the command line is wrong
   74   reading the input or writing the output failed
-  124  --timeout has passed";
+  124  --timeout has passed
+  130  interrupted by Ctrl-C: remote code got KeyboardInterrupt; a second one ends at once";
 
 const EXAMPLES: &str = "\
 Examples:

@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use super::args::ExecArgs;
+use super::signal::Interrupts;
 use super::{Outcome, complain, json, outcome_of, outcome_of_write, parse_specs};
 
 /// How long workers may take to end when everything has been said.
@@ -32,10 +33,21 @@ pub(super) async fn run(mut args: ExecArgs) -> Outcome {
     let output = if several { Output::labelled_stderr() } else { Output::stderr() };
     let group = Group::builder().output(output).build();
     let timeout = args.timeout;
+    let mut interrupts = match Interrupts::new() {
+        Ok(interrupts) => interrupts,
+        Err(error) => {
+            complain(format_args!("cannot catch Ctrl-C: {error}"));
+            return Outcome::Io;
+        }
+    };
     let work = async {
         let mut outcome = Outcome::Success;
         let mut gateways = Vec::new();
-        for result in group.make_gateways(specs).await {
+        let started = tokio::select! {
+            started = group.make_gateways(specs) => started,
+            () = interrupts.next() => return Outcome::Interrupted,
+        };
+        for result in started {
             match result {
                 Ok(gateway) => gateways.push(gateway),
                 Err(error) => {
@@ -46,7 +58,7 @@ pub(super) async fn run(mut args: ExecArgs) -> Outcome {
         }
         // All or none: half a fleet would give half an answer that looks like a whole one.
         if outcome == Outcome::Success {
-            outcome = converse(&gateways, source, &args, several).await;
+            outcome = converse(&gateways, source, &args, several, &mut interrupts).await;
         }
         outcome
     };
@@ -58,9 +70,15 @@ pub(super) async fn run(mut args: ExecArgs) -> Outcome {
         }),
     };
     let patience = if outcome == Outcome::TimedOut { Duration::ZERO } else { PATIENCE };
-    if let Err(error) = group.terminate(patience).await {
-        complain(error);
-        outcome = outcome.max(Outcome::GatewayFailed);
+    tokio::select! {
+        result = group.terminate(patience) => {
+            if let Err(error) = result {
+                complain(error);
+                outcome = outcome.max(Outcome::GatewayFailed);
+            }
+        }
+        // Workers do not outlive us.
+        () = interrupts.next() => outcome = Outcome::Interrupted,
     }
     outcome
 }
@@ -98,7 +116,15 @@ fn source(args: &mut ExecArgs) -> Result<Source, String> {
 }
 
 /// Runs the source everywhere, sends the input, prints what comes.
-async fn converse(gateways: &[Gateway], source: Source, args: &ExecArgs, several: bool) -> Outcome {
+///
+/// The first Ctrl-C interrupts what runs, and goes on until that has ended; the second gives up.
+async fn converse(
+    gateways: &[Gateway],
+    source: Source,
+    args: &ExecArgs,
+    several: bool,
+    interrupts: &mut Interrupts,
+) -> Outcome {
     let mut channels = Vec::new();
     for result in join_all(gateways.iter().map(|gw| gw.remote_exec(source.clone()))).await {
         match result {
@@ -115,7 +141,19 @@ async fn converse(gateways: &[Gateway], source: Source, args: &ExecArgs, several
     let (senders, mut queue) = MultiChannel::new(channels).receive_queue();
     let receive = async {
         let mut outcome = Outcome::Success;
-        while let Some((index, item)) = queue.next().await {
+        loop {
+            let next = tokio::select! {
+                next = queue.next() => next,
+                () = interrupts.next() => {
+                    if outcome == Outcome::Interrupted {
+                        return outcome;
+                    }
+                    outcome = Outcome::Interrupted;
+                    queue.interrupt();
+                    continue;
+                }
+            };
+            let Some((index, item)) = next else { break };
             let Some(gateway) = gateways.get(index) else { continue };
             match item {
                 Ok(value) => {

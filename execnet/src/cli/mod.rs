@@ -6,6 +6,7 @@ mod args;
 mod exec;
 mod info;
 mod json;
+mod signal;
 
 use std::fmt::Display;
 use std::io;
@@ -30,6 +31,8 @@ enum Outcome {
     Io = 74,
     /// `--timeout` has passed, as of coreutils' timeout.
     TimedOut = 124,
+    /// Ctrl-C; 128 and the number of SIGINT, as shells say it.
+    Interrupted = 130,
 }
 
 impl From<Outcome> for ExitCode {

@@ -9,6 +9,7 @@ use execnet_proto::{Side, Value};
 use execnet_transport::{Bootstrap, Popen, Transport};
 use execnet_xspec::{Kind, XSpec};
 use tokio::io::AsyncWriteExt;
+use tracing::Instrument;
 
 use crate::gateway::{Gateway, Info, Starting};
 use crate::{GatewayError, Output};
@@ -38,10 +39,26 @@ pub(crate) async fn connect(
     let transport = transport(spec)?;
     let address = transport.address();
     let after = options.start_timeout;
-    match tokio::time::timeout(after, start(&*transport, spec, id, options)).await {
+    let span = tracing::debug_span!("connect", gateway = id, %spec);
+    let start = start(&*transport, spec, id, options).instrument(span.clone());
+    let result = match tokio::time::timeout(after, start).await {
         Ok(result) => result,
         Err(_) => Err(GatewayError::TimedOut { address, after }),
+    };
+    let _in_span = span.enter();
+    match &result {
+        Ok(gateway) => {
+            let info = gateway.info();
+            tracing::info!(
+                address = gateway.address(),
+                pid = info.pid,
+                python = info.version,
+                "started"
+            );
+        }
+        Err(error) => tracing::warn!(%error, "did not start"),
     }
+    result
 }
 
 async fn start(
@@ -55,6 +72,7 @@ async fn start(
         source: Box::new(source),
     })?;
     let address = link.guard.address().to_owned();
+    tracing::debug!(address, bootstrap = ?link.bootstrap, "the link is up");
     let mut config = options.config;
     config.hello.software = concat!("execnet ", env!("CARGO_PKG_VERSION")).to_owned();
     config.hello.settings = settings(spec, &id);

@@ -129,6 +129,7 @@ impl Gateway {
             Err(OpenError::Connection(_)) => return Err(self.lost().await.into()),
             Err(error) => return Err(ExecError::Open(error)),
         };
+        tracing::debug!(gateway = self.id(), channel = %channel.id(), bytes = request.len(), "exec");
         match channel.send(Message::cbor(request)).await {
             Ok(()) => Ok(Channel::new(channel, self.clone())),
             Err(execnet_channel::SendError::Connection(_)) => Err(self.lost().await.into()),
@@ -141,7 +142,9 @@ impl Gateway {
     /// # Errors
     /// Too many channels are open, or the gateway has ended.
     pub fn new_channel(&self) -> Result<Channel, OpenError> {
-        Ok(Channel::new(self.0.mux.open()?, self.clone()))
+        let channel = self.0.mux.open()?;
+        tracing::debug!(gateway = self.id(), channel = %channel.id(), "open");
+        Ok(Channel::new(channel, self.clone()))
     }
 
     /// Takes a channel that remote code has opened and that a received [`Value::Channel`] names. `None` when
@@ -196,6 +199,7 @@ impl Gateway {
     /// within 2 s. Dropping the future does not take the request back.
     pub async fn exit(&self, patience: Duration) -> Option<Ending> {
         self.0.exiting.store(true, Ordering::Relaxed);
+        tracing::debug!(gateway = self.id(), ?patience, "exit");
         let grace = patience.mul_f32(0.75);
         let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         self.0.mux.terminate(Terminate {
@@ -205,6 +209,7 @@ impl Gateway {
         if let Ok(lost) = timeout(patience, self.lost()).await {
             return lost.ending();
         }
+        tracing::warn!(gateway = self.id(), ?patience, "still alive: killing it");
         self.kill();
         timeout(KILLED, self.lost()).await.ok()?.ending()
     }
@@ -308,7 +313,13 @@ impl Starting {
             last_output(stderr.as_ref(), follower).await;
             let lines = stderr.map(|stderr| stderr.tail_lines(LAST_LINES)).unwrap_or_default();
             let address = guard.address().to_owned();
-            let _ = tell.send(Some(GatewayLost::new(id, address, ending, lines, cause)));
+            let lost = GatewayLost::new(id, address, ending, lines, cause);
+            if exiting.load(Ordering::Relaxed) {
+                tracing::info!(gateway = lost.id(), how = %lost, "ended");
+            } else {
+                tracing::warn!(gateway = lost.id(), how = %lost, "lost");
+            }
+            let _ = tell.send(Some(lost));
         });
         lost
     }

@@ -163,7 +163,9 @@ async fn a_callback_is_told_every_item_and_one_end() {
 async fn a_callback_that_fails_closes_its_channel_and_no_other() {
     on_one(|gw| async move {
         let source = "channel.send(1)\ntry: channel.receive()\n\
-             except channel.RemoteError as e: channel.gateway.told = e.type, e.message\n";
+             except channel.RemoteError as e: channel.gateway.told.put((e.type, e.message))\n";
+        let setup = "import queue; channel.gateway.told = queue.Queue()";
+        gw.remote_exec(setup).await.unwrap().wait_close().await.unwrap();
         for panics in [false, true] {
             let calls = Arc::new(Mutex::new(0));
             let count = calls.clone();
@@ -174,10 +176,11 @@ async fn a_callback_that_fails_closes_its_channel_and_no_other() {
                 Err("no more of this".into())
             });
             done.await.unwrap();
-            sender.wait_close().await.unwrap();
+            drop(sender);
             assert_eq!(*calls.lock().unwrap(), 1, "it is not called again");
 
-            let mut other = gw.remote_exec("channel.send(channel.gateway.told)").await.unwrap();
+            let mut other =
+                gw.remote_exec("channel.send(channel.gateway.told.get())").await.unwrap();
             let (kind, message): (String, String) = other.receive().await.unwrap();
             let expected = match panics {
                 false => ("CallbackError", "no more of this"),

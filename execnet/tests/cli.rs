@@ -268,6 +268,20 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+#[test]
+fn the_log_tells_what_happened() {
+    let Some(popen) = popen() else { return };
+    let args = ["exec", "-c", "channel.send(1)", &popen];
+    let output = execnet(&args).env("EXECNET_LOG", "execnet=debug").output().unwrap();
+    assert_eq!((stdout(&output), status(&output)), ("1\n", 0));
+    for words in ["the link is up", "started", "exec", "ended"] {
+        assert!(stderr(&output).contains(words), "{words}: {}", stderr(&output));
+    }
+    let output = execnet(&args).env("EXECNET_LOG", "execnet=loud").output().unwrap();
+    assert!(stderr(&output).contains("EXECNET_LOG"), "{}", stderr(&output));
+    assert_eq!(status(&output), 64);
+}
+
 /// Nothing survives its controller, however that ends and whatever the worker does.
 #[test]
 fn a_killed_controller_leaves_no_worker() {

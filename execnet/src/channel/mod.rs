@@ -159,6 +159,7 @@ impl Channel {
 
     /// Raises `KeyboardInterrupt` in the code that runs on this channel.
     pub fn interrupt(&self) {
+        tracing::debug!(gateway = self.gateway.id(), channel = %self.id(), "interrupt");
         self.inner.interrupt();
     }
 

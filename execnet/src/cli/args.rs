@@ -12,6 +12,9 @@ pub(super) struct Args {
 }
 
 const STATUS: &str = "\
+Environment:
+  EXECNET_LOG  what to log on stderr: a level (info, debug, trace), or TARGET=LEVEL,...
+
 Exit status:
   0    everything ran to its end
   1    remote code raised an exception

@@ -6,6 +6,7 @@ mod args;
 mod exec;
 mod info;
 mod json;
+mod log;
 mod signal;
 
 use std::fmt::Display;
@@ -51,6 +52,10 @@ pub(crate) fn main() -> ExitCode {
             return outcome.into();
         }
     };
+    if let Err(message) = log::init() {
+        complain(message);
+        return Outcome::Usage.into();
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

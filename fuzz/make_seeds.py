@@ -18,13 +18,14 @@ golden = {
     for name, body in re.findall(r"```golden (\w+)\n(.*?)```", document, re.S)
 }
 
-# decode: flags, lengths of pieces, then the stream.
+# decode, decode_cut: flags, lengths of pieces, then the stream.
 RAW, NOISE, READ_BUF = 1, 2, 4
 magic = b"\x89EXN\r\n\x1a\n"
 
 
 def stream(name, data, flags=0, pieces=b"\0"):
-    seed("decode", name, bytes([flags | len(pieces) << 4]) + pieces + data)
+    for target in "decode", "decode_cut":
+        seed(target, name, bytes([flags | len(pieces) << 4]) + pieces + data)
 
 
 for name, frame in golden.items():

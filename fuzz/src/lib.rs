@@ -9,7 +9,7 @@ mod xspec;
 
 pub use core_bytes::core_bytes;
 pub use core_ops::core_ops;
-pub use decode::decode;
+pub use decode::{decode, decode_cut};
 pub use value::value;
 pub use xspec::xspec;
 
@@ -17,8 +17,9 @@ pub use xspec::xspec;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 5] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("decode", decode),
+    ("decode_cut", decode_cut),
     ("value", value),
     ("xspec", xspec),
     ("core_ops", core_ops),

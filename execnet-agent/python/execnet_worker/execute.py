@@ -170,6 +170,9 @@ class Tasks:
             except Exception:
                 pass
         self._finish(task, error)
+        self.running.discard(task)
+        if self.interrupt_at is not None:
+            self.events.put(None)
 
     def _enter(self, task):
         if self.refusing:
@@ -191,9 +194,6 @@ class Tasks:
                 # with its number.
                 while task.interrupts:
                     sleep(0.0005)
-                self.running.discard(task)
-                if self.interrupt_at is not None:
-                    self.events.put(None)
                 return
             except KeyboardInterrupt:
                 pass  # two at most: one from before, one that was on its way

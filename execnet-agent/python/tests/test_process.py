@@ -352,6 +352,25 @@ class End(unittest.TestCase):
             self.assertEqual(kinds, {first: "KeyboardInterrupt", second: "KeyboardInterrupt"})
             self.assertEqual(far.wait(), 0)
 
+    def test_what_they_end_with_is_waited_for(self):
+        with Worker() as far:
+            first = far.exec("channel.send(1)\nwhile True: pass")
+            far.item(first)
+            second = far.exec(
+                "text = []\n"
+                "class Late(Exception):\n"
+                "    def __str__(self):\n"
+                "        if not text: text.append(channel.receive())\n"
+                "        return text[0]\n"
+                "channel.send(1)\n"
+                "try: channel.receive()\n"
+                "except KeyboardInterrupt: raise Late")
+            far.item(second)
+            far.terminate(0, 1000)
+            self.assertEqual(cbor.loads(far.expect(CLOSE, first))["type"], "KeyboardInterrupt")
+            far.message(second, "at last")
+            self.assertEqual(cbor.loads(far.expect(CLOSE, second))["message"], "at last")
+
     def test_after_that_the_kill(self):
         with Worker() as far:
             number = far.exec("channel.send(1)\n" + STUBBORN)

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::{Channel, ExecError, GatewayLost, Output, Source};
+use crate::{Channel, ExecError, GatewayLost, Output, OutputStream, Source};
 
 /// Lines of stderr that a [`GatewayLost`] keeps.
 const LAST_LINES: usize = 20;
@@ -184,6 +184,12 @@ impl Gateway {
             Ok(time) => Ok(time),
             Err(_) => Err(self.lost().await),
         }
+    }
+
+    /// What the far end prints, from what is still kept of the start on, beside what the group's [`Output`] gets.
+    #[must_use]
+    pub fn output(&self) -> OutputStream {
+        OutputStream::new(self.0.stderr.as_ref())
     }
 
     /// The last lines that the far end printed.

@@ -14,7 +14,7 @@ pub use multi::{MultiChannel, ReceiveQueue};
 mod source;
 pub use source::Source;
 mod output;
-pub use output::{Output, OutputLine};
+pub use output::{Output, OutputLine, OutputStream};
 
 // What can go wrong.
 mod error;

@@ -1,11 +1,12 @@
 //! What far ends print: live, line by line.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use execnet_transport::Stderr;
+use execnet_transport::{Stderr, StderrStream};
 
 /// Where the lines go that a gateway's programs print.
 #[derive(Clone)]
@@ -109,6 +110,43 @@ impl fmt::Debug for Output {
     }
 }
 
+/// A gateway's output as it comes, from [`Gateway::output`](crate::Gateway::output).
+///
+/// It has backpressure: while it is kept and not read, the far end's programs wait to print once 64 KiB lie unread.
+#[derive(Debug)]
+pub struct OutputStream {
+    stream: Option<StderrStream>,
+    lines: Lines,
+    ready: VecDeque<String>,
+}
+
+impl OutputStream {
+    pub(crate) fn new(stderr: Option<&Stderr>) -> Self {
+        let stream = stderr.map(Stderr::subscribe);
+        Self { stream, lines: Lines::default(), ready: VecDeque::new() }
+    }
+
+    /// The next line, without its end; `None` when the far end has ended. Cancel safe.
+    pub async fn next_line(&mut self) -> Option<String> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(line);
+            }
+            let Self { stream, lines, ready } = self;
+            match stream.as_mut()?.next().await {
+                Some(chunk) => lines.push(&chunk, |line| ready.push_back(line.to_owned())),
+                None => {
+                    *stream = None;
+                    lines.finish(|line| ready.push_back(line.to_owned()));
+                }
+            }
+            if stream.is_none() && ready.is_empty() {
+                return None;
+            }
+        }
+    }
+}
+
 /// Hands a gateway's output on, line by line.
 pub(crate) struct LinePrinter {
     output: Output,
@@ -130,7 +168,7 @@ impl LinePrinter {
 }
 
 /// Chunks into lines.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Lines {
     rest: Vec<u8>,
 }

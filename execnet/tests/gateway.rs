@@ -221,6 +221,23 @@ async fn what_is_printed_arrives_as_lines_and_never_in_the_protocol() {
 }
 
 #[tokio::test]
+async fn output_can_be_read_as_a_stream() {
+    let group = group();
+    let Some(gw) = popen(&group).await else { return };
+    let mut lines = gw.output();
+    let source = "print('one'); channel.receive(); print('two', end='')";
+    let mut channel = gw.remote_exec(source).await.unwrap();
+    assert_eq!(bounded(lines.next_line()).await.as_deref(), Some("one"));
+    // A read that is given up loses nothing.
+    assert!(tokio::time::timeout(Duration::ZERO, lines.next_line()).await.is_err());
+    channel.send(&()).await.unwrap();
+    bounded(group.terminate(Duration::from_secs(5))).await.unwrap();
+    assert_eq!(bounded(lines.next_line()).await.as_deref(), Some("two"));
+    assert_eq!(bounded(lines.next_line()).await, None);
+    assert_eq!(bounded(lines.next_line()).await, None);
+}
+
+#[tokio::test]
 async fn a_death_is_explained_to_every_channel() {
     for python in pythons() {
         let spec = format!("popen//python={}", python.display());

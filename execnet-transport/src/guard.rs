@@ -82,7 +82,8 @@ pub trait FarEnd: Send + Sync {
         None
     }
 
-    /// Resolves once the far end has ended.
+    /// Resolves once the far end has ended. Where there is no process to ask, that is when both directions of
+    /// the link have reached their end.
     ///
     /// Cancel safe, callable any number of times from any task, at any time, with one answer.
     fn wait(&self) -> BoxFuture<'_, Ending>;

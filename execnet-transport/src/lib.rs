@@ -33,3 +33,8 @@ pub mod memory;
 mod process;
 pub use memory::Memory;
 mod pipe;
+mod stream;
+
+// What a transport of your own must pass.
+#[cfg(feature = "conformance")]
+pub mod conformance;

@@ -2,7 +2,7 @@ use std::fmt;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::{Bootstrap, Guard, Stderr};
+use crate::{Bootstrap, Guard, Stderr, stream};
 
 /// A byte link to one far end. [`Transport`](crate::Transport) states what it promises.
 ///
@@ -51,6 +51,29 @@ impl Link {
             guard,
             bootstrap: Bootstrap::None,
         }
+    }
+
+    /// A link over one stream with no process behind it, such as a socket: [`Link::new`] with a guard ready
+    /// made, named `address`.
+    ///
+    /// The far end counts as ended ([`Ending::Closed`](crate::Ending::Closed)) when both directions are over: the
+    /// far end's bytes were read to their end, and ours finished. A kill drops the stream at once.
+    ///
+    /// ```
+    /// use execnet_transport::Link;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> std::io::Result<()> {
+    /// let (near, _far) = tokio::net::UnixStream::pair()?;
+    /// let link = Link::over(near, "unix /run/worker.sock");
+    /// assert_eq!(link.guard.address(), "unix /run/worker.sock");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        address: impl Into<String>,
+    ) -> Self {
+        stream::link(stream, address.into())
     }
 
     /// Adds the far end's standard error.

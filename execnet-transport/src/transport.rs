@@ -11,11 +11,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 ///
 /// A transport is a description, such as a command line or a host and a port. It holds no link,
 /// and it knows nothing of what will be said over one. Yours need not live in this crate;
-/// `examples/custom_transport.rs` is a complete one.
+/// `examples/custom_transport.rs` is a complete one, in some thirty lines thanks to [`Link::over`].
 ///
 /// # The contract
 ///
-/// Whoever takes a link relies on all of this, so an implementation promises it.
+/// Whoever takes a link relies on all of this, so an implementation promises it. The feature `conformance` adds a
+/// module that tries each clause on your links, from your tests.
 ///
 /// **Bytes.** [`Link::reader`] and [`Link::writer`] carry bytes in order, unchanged, without loss,
 /// in both directions at once. Either half works while the other waits. There are no message

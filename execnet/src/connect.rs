@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tracing::Instrument;
 
 use crate::gateway::{Gateway, Info, Starting};
+use crate::scheme::Schemes;
 use crate::{GatewayError, Output};
 
 /// How long a far end may take to end by itself once the link is broken, before its end is given up on.
@@ -26,6 +27,7 @@ pub(crate) struct Options {
     pub(crate) config: Config,
     pub(crate) output: Output,
     pub(crate) start_timeout: Duration,
+    pub(crate) schemes: Schemes,
 }
 
 /// Starts the far end that `spec` describes, and waits for the worker's first words.
@@ -36,7 +38,7 @@ pub(crate) async fn connect(
     id: String,
     options: Options,
 ) -> Result<Gateway, GatewayError> {
-    let transport = transport(spec)?;
+    let transport = transport(spec, &options.schemes)?;
     let address = transport.address();
     let after = options.start_timeout;
     let span = tracing::debug_span!("connect", gateway = id, %spec);
@@ -106,9 +108,8 @@ async fn start(
     Err(GatewayError::Start { address, ending, output, source: Box::new(error) })
 }
 
-fn transport(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
-    spec.refuse_unclaimed(&[])?;
-    let kind = spec.kind()?;
+fn transport(spec: &XSpec, schemes: &Schemes) -> Result<Box<dyn Transport>, GatewayError> {
+    let kind = schemes.kind(spec)?;
     for key in ["via", "installvia", "agent", "prefork", "stock"] {
         if spec.contains(key) {
             return Err(not_supported(spec, key));
@@ -139,6 +140,7 @@ fn transport(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
         Kind::Ssh => Err(not_supported(spec, "ssh")),
         Kind::VagrantSsh => Err(not_supported(spec, "vagrant_ssh")),
         Kind::Socket => Err(not_supported(spec, "socket")),
+        Kind::Custom(key) => schemes.transport(key, spec),
         other => Err(not_supported(spec, &format!("{other:?}"))),
     }
 }
@@ -148,7 +150,7 @@ fn not_supported(spec: &XSpec, key: &str) -> GatewayError {
 }
 
 /// The command line of an interpreter that waits for the worker's source.
-fn interpreter(mut argv: Vec<String>, spec: &XSpec) -> Vec<String> {
+pub(crate) fn interpreter(mut argv: Vec<String>, spec: &XSpec) -> Vec<String> {
     if spec.dont_write_bytecode() {
         argv.push("-B".to_owned());
     }

@@ -26,6 +26,16 @@ pub enum GatewayError {
         /// The key in it.
         key: String,
     },
+    /// A [`Scheme`](crate::Scheme) of your own could make no transport of the specification.
+    #[error("spec {spec:?}: `{key}`: {source}")]
+    Scheme {
+        /// The specification.
+        spec: String,
+        /// The scheme's key.
+        key: String,
+        /// Why, in the scheme's words.
+        source: Box<dyn error::Error + Send + Sync>,
+    },
     /// The id is taken in this group.
     #[error(
         "a gateway with the id {0:?} exists in this group; choose another `id=` or exit that one first"
@@ -74,7 +84,10 @@ impl GatewayError {
     #[must_use]
     pub fn is_caller_fault(&self) -> bool {
         match self {
-            Self::Spec(_) | Self::NotSupported { .. } | Self::DuplicateId(_) => true,
+            Self::Spec(_)
+            | Self::NotSupported { .. }
+            | Self::Scheme { .. }
+            | Self::DuplicateId(_) => true,
             Self::Connect { source, .. } => source.is_caller_fault(),
             _ => false,
         }

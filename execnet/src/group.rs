@@ -10,7 +10,10 @@ use execnet_xspec::{SpecError, XSpec};
 use futures_util::future::join_all;
 
 use crate::connect::{Options, connect};
-use crate::{ExecError, Gateway, GatewayError, MultiChannel, Output, Source, TerminateError};
+use crate::scheme::Schemes;
+use crate::{
+    ExecError, Gateway, GatewayError, MultiChannel, Output, Scheme, Source, TerminateError,
+};
 
 /// How long a gateway on which nothing runs may take to end.
 const UNUSED: Duration = Duration::from_secs(2);
@@ -43,6 +46,7 @@ struct Shared {
     config: Config,
     output: Option<Output>,
     start_timeout: Duration,
+    schemes: Schemes,
     /// There has been more than one gateway: lines on stderr need a label.
     several: Arc<AtomicBool>,
     members: Mutex<Members>,
@@ -66,6 +70,7 @@ pub struct GroupBuilder {
     config: Config,
     output: Option<Output>,
     start_timeout: Duration,
+    schemes: Schemes,
 }
 
 impl GroupBuilder {
@@ -94,16 +99,24 @@ impl GroupBuilder {
         self
     }
 
+    /// Adds a type of gateway of your own, known by its key. Call it for each; of two with the same key the later one
+    /// counts.
+    pub fn scheme(mut self, scheme: Scheme) -> Self {
+        self.schemes.add(scheme);
+        self
+    }
+
     /// The group, still empty.
     #[must_use]
     pub fn build(self) -> Group {
-        let Self { default_spec, config, output, start_timeout } = self;
+        let Self { default_spec, config, output, start_timeout, schemes } = self;
         let several = Arc::default();
         Group(Arc::new(Shared {
             default_spec,
             config,
             output,
             start_timeout,
+            schemes,
             several,
             members: Mutex::default(),
         }))
@@ -124,6 +137,7 @@ impl Group {
             config: Config::default(),
             output: None,
             start_timeout: Duration::from_secs(30),
+            schemes: Schemes::default(),
         }
     }
 
@@ -281,7 +295,8 @@ impl Group {
         };
         let config = shared.config.clone();
         let start_timeout = shared.start_timeout;
-        let options = Options { config, output, start_timeout };
+        let schemes = shared.schemes.clone();
+        let options = Options { config, output, start_timeout, schemes };
         let gateway = connect(&spec, reserved.id.clone(), options).await?;
         shared.members().gateways.insert(reserved.place, gateway.clone());
         Ok(gateway)

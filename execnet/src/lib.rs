@@ -25,6 +25,8 @@ pub use error::{
 
 // How a specification becomes a gateway.
 mod connect;
+mod scheme;
+pub use scheme::{Scheme, worker_command};
 
 // What of the lower layers appears above.
 pub use execnet_channel::{Config, OpenError};

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use execnet_proto::{ChannelId, Fault, Format, cbor};
+use execnet_proto::{ChannelId, Fault, cbor};
 use futures_core::Stream;
 use futures_sink::Sink;
 use serde::Serialize;
@@ -241,30 +241,6 @@ impl Receiver {
     pub fn interrupt(&self) {
         self.half.handle.interrupt();
     }
-}
-
-impl Message {
-    /// The message as a serde value. A bytes message is read as one byte string.
-    ///
-    /// # Errors
-    /// It is not a `T`, or in a format that this crate does not read.
-    pub fn to_value<T: DeserializeOwned>(&self) -> Result<T, ReceiveError> {
-        match self.format {
-            Format::Cbor => Ok(cbor::from_slice(&self.payload)?),
-            Format::Bytes => Ok(cbor::from_slice(&bytes_item(&self.payload))?),
-            found => Err(ReceiveError::Format { found, expected: "cbor or bytes" }),
-        }
-    }
-}
-
-/// A bytes message as the CBOR byte string that it stands for, so that every serde type which reads one
-/// from CBOR reads it from here as well.
-fn bytes_item(payload: &[u8]) -> Vec<u8> {
-    let mut item = Vec::with_capacity(9 + payload.len());
-    item.push(0x5b);
-    item.extend_from_slice(&(payload.len() as u64).to_be_bytes());
-    item.extend_from_slice(payload);
-    item
 }
 
 impl Handle {

@@ -32,3 +32,6 @@ pub use driver::Driver;
 pub use mux::{Incoming, Mux, Request};
 
 pub use core::Message;
+
+// What of the protocol appears above: enough not to depend on its crate as well.
+pub use execnet_proto::{self as proto, ChannelId, Fault, Format, Side};

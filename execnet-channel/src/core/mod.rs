@@ -18,6 +18,7 @@ mod diagnostics;
 mod event;
 mod inbox;
 mod keepalive;
+mod message;
 mod receive;
 mod send;
 mod slot;

@@ -79,6 +79,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`recv`](Self::recv).
+    #[cfg(feature = "tokio")]
     pub(crate) fn take_inbox(
         &mut self,
         id: ChannelId,

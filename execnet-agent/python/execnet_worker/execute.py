@@ -16,7 +16,8 @@ from .stream import Empty, SimpleQueue
 class Task:
     """One EXEC, from its frame until both its program and its channel are done."""
 
-    __slots__ = "number", "stream", "channel", "request", "in_main", "thread", "interrupts", "done"
+    __slots__ = ("number", "stream", "channel", "request", "in_main", "runner", "thread",
+                 "interrupts", "unwatched", "done")
 
     def __init__(self, number, stream):
         self.number = number
@@ -24,8 +25,10 @@ class Task:
         self.channel, stream.handle = stream.handle, None
         self.request = None
         self.in_main = True
-        self.thread = None  # while its program runs
+        self.runner = None  # its thread, unless that is the main thread
+        self.thread = None  # the number of its thread, while its program runs
         self.interrupts = []  # an entry while one is on its way to the thread
+        self.unwatched = [True]  # empty from the first interrupt on
         self.done = False
 
 
@@ -77,8 +80,9 @@ class Tasks:
         else:
             task.in_main = False
             try:
-                Thread(target=self._run, args=(task,), daemon=True,
-                       name="execnet task %d" % task.number).start()
+                task.runner = Thread(target=self._run_in_thread, args=(task,), daemon=True,
+                                     name="execnet task %d" % task.number)
+                task.runner.start()
             except RuntimeError as error:
                 self._finish(task, self._fault("RuntimeError", str(error)))
 
@@ -93,7 +97,7 @@ class Tasks:
         elif not task.interrupts:
             task.interrupts.append(None)
             try:
-                start_new_thread(_interrupt_thread, (task,))
+                start_new_thread(self._interrupt_thread, (task,))
             except RuntimeError:
                 task.interrupts.clear()
 
@@ -132,14 +136,19 @@ class Tasks:
 
     def run_main(self):
         """Runs tasks in the main thread until the worker is to end."""
+        task = None
         while True:
             try:
-                task = self.queue.get()
                 if task is None:
-                    return
-                self._run(task)
+                    task = self.queue.get()
+                    if task is None:
+                        return
+                    self._run(task)
+                else:
+                    self._see_off(task)
+                task = None
             except KeyboardInterrupt:
-                pass  # of a handler that a program left behind
+                pass  # between the program and its end, or of a handler that a program left behind
             if os.getpid() != self.pid:
                 os._exit(0)  # a program forked, and its child came back here
 
@@ -148,6 +157,12 @@ class Tasks:
         wanted, self.to_interrupt = self.to_interrupt, None
         if self.main_task is not None and wanted in (None, self.main_task):
             raise KeyboardInterrupt
+
+    def _run_in_thread(self, task):
+        try:
+            self._run(task)
+        except KeyboardInterrupt:
+            pass  # between the program and its end, see `_interrupt_thread`
 
     def _run(self, task):
         error = None
@@ -169,10 +184,7 @@ class Tasks:
                 stream.flush()
             except Exception:
                 pass
-        self._finish(task, error)
-        self.running.discard(task)
-        if self.interrupt_at is not None:
-            self.events.put(None)
+        self._end(task, error)
 
     def _enter(self, task):
         if self.refusing:
@@ -183,20 +195,21 @@ class Tasks:
             self.main_task = task
 
     def _leave(self, task):
-        """From here on no interrupt is for this task. May be repeated."""
-        for _ in range(3):
-            try:
-                if task.in_main and self.main_task is task:
-                    self.main_task = None
-                    self.main_is_free = True
-                task.thread = None
-                # One that is on its way would hit what this thread does next, or the next thread
-                # with its number.
-                while task.interrupts:
-                    sleep(0.0005)
-                return
-            except KeyboardInterrupt:
-                pass  # two at most: one from before, one that was on its way
+        """From here on no interrupt is for this task. May be interrupted itself, and repeated."""
+        if task.in_main and self.main_task is task:
+            self.main_task = None
+            self.main_is_free = True
+        task.thread = None
+        # One that is on its way would hit what this thread does next, or the next thread that has
+        # its number.
+        while task.interrupts:
+            sleep(0.0005)
+
+    def _see_off(self, task):
+        """Tells the end of a task that an interrupt kept from telling it."""
+        self._leave(task)
+        if not task.done:
+            self._end(task, self._fault("KeyboardInterrupt", ""))
 
     def _describe(self, error):
         from .explain import describe
@@ -204,6 +217,13 @@ class Tasks:
 
     def _fault(self, *parts):
         return fault(*parts, limit=self.connection.peer["max_frame"])
+
+    def _end(self, task, error):
+        """Tells the end of a task that ran."""
+        self._finish(task, error)
+        self.running.discard(task)
+        if self.interrupt_at is not None:
+            self.events.put(None)
 
     def _finish(self, task, error):
         stream = task.stream
@@ -228,6 +248,28 @@ class Tasks:
             if getsignal(SIGINT) != self.on_sigint:
                 return
             sleep(0.005)
+
+    def _interrupt_thread(self, task):
+        try:
+            from ctypes import c_ulong, py_object, pythonapi
+            thread = task.thread
+            if thread and task.runner.is_alive():
+                pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread), py_object(KeyboardInterrupt))
+                stream = task.stream.connection.blocked.get(thread)
+                if stream:
+                    stream.nudge()
+        except (ImportError, AttributeError):
+            pass  # this Python cannot
+        finally:
+            task.interrupts.clear()
+        # It may have come so late that it hit what tells the task's end, in which nothing of ours
+        # can catch it for sure. Somebody else tells it then.
+        try:
+            task.unwatched.pop()
+        except IndexError:
+            return
+        task.runner.join()
+        self._see_off(task)
 
     # --- ending --------------------------------------------------------------------------------
 
@@ -264,21 +306,6 @@ class Tasks:
         if kill_group and os.getpgrp() == os.getpid():
             os.killpg(0, SIGKILL)
         os._exit(code)
-
-
-def _interrupt_thread(task):
-    try:
-        from ctypes import c_ulong, py_object, pythonapi
-        thread = task.thread
-        if thread:
-            pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread), py_object(KeyboardInterrupt))
-            stream = task.stream.connection.blocked.get(thread)
-            if stream:
-                stream.nudge()
-    except (ImportError, AttributeError):
-        pass  # this Python cannot
-    finally:
-        task.interrupts.clear()
 
 
 def _perform(task):

@@ -459,22 +459,33 @@ class Storms(unittest.TestCase):
             self.assertEqual(far.close(main), ([1], None))
             self.assertEqual(far.status()["channels"], 0)
 
+    def storm_at_the_end(self, far):
+        """Interrupts tasks that are about to end; each of them tells its end."""
+        for steps in range(300):
+            tasks = [far.exec("for _ in range(%d): pass" % (steps % 50)) for _ in range(3)]
+            for _ in range(4):
+                for number in tasks:
+                    far.interrupt(number)
+            for kind, number, _ in far.frames():
+                if kind == CLOSE:
+                    far.write(frame(CLOSE, number))
+                    tasks.remove(number)
+                    if not tasks:
+                        break
+
+    SWITCH_OFTEN = "import sys; sys.setswitchinterval(1e-6)\n"
+
+    def test_as_main_tasks_end(self):
+        with Worker({"execmodel": "main_thread_only"}) as far:
+            far.run(self.SWITCH_OFTEN)
+            self.storm_at_the_end(far)
+            self.assertEqual(far.run("channel.send(1)"), ([1], None))
+
     def test_as_threads_end_and_their_numbers_go_to_others(self):
         with Worker() as far:
-            main = far.exec("import sys; sys.setswitchinterval(1e-6)\n"
-                            "channel.send(0); channel.receive()")
+            main = far.exec(self.SWITCH_OFTEN + "channel.send(0); channel.receive()")
             far.item(main)
-            for steps in range(300):
-                tasks = [far.exec("for _ in range(%d): pass" % (steps % 50)) for _ in range(3)]
-                for _ in range(4):
-                    for number in tasks:
-                        far.interrupt(number)
-                for kind, number, _ in far.frames():
-                    if kind == CLOSE:
-                        far.write(frame(CLOSE, number))
-                        tasks.remove(number)
-                        if not tasks:
-                            break
+            self.storm_at_the_end(far)
             far.message(main, None)
             self.assertEqual(far.close(main), ([], None))
 

@@ -6,10 +6,11 @@ use std::sync::LazyLock;
 const STUB: &str = include_str!("../python/stub.py");
 
 /// The worker's modules. Most are compiled when they are first imported, some never are.
-const MODULES: [(&str, &str); 14] = [
+const MODULES: [(&str, &str); 15] = [
     ("execnet_worker", include_str!("../python/execnet_worker/__init__.py")),
     ("execnet_worker.cbor", include_str!("../python/execnet_worker/cbor.py")),
     ("execnet_worker.channel", include_str!("../python/execnet_worker/channel.py")),
+    ("execnet_worker.coroutine", include_str!("../python/execnet_worker/coroutine.py")),
     ("execnet_worker.execute", include_str!("../python/execnet_worker/execute.py")),
     ("execnet_worker.explain", include_str!("../python/execnet_worker/explain.py")),
     ("execnet_worker.fileio", include_str!("../python/execnet_worker/fileio.py")),

@@ -1,5 +1,7 @@
 """Channels as programs see them."""
 
+from _thread import get_ident
+
 from . import cbor
 from .frame import BYTES, CBOR, CLOSE, DATA, EOF, fault
 from .stream import END, Empty
@@ -35,6 +37,14 @@ class EndOfChannel(EOFError):
 
     def __init__(self, channel):
         super().__init__("%r: no more items" % channel)
+        self.channel = channel
+
+
+class ChannelClosed(OSError):
+    """`channel` takes nothing more; a task may let it pass when the controller closed it."""
+
+    def __init__(self, why, channel):
+        super().__init__("cannot send: %s" % why)
         self.channel = channel
 
 
@@ -124,7 +134,7 @@ class Channel:
             why = "channel %s has finished sending" % stream.number
         else:
             return
-        raise OSError("cannot send: %s" % why)
+        raise ChannelClosed(why, self)
 
     def receive(self, timeout=None):
         """The next item. After the last one RemoteError or EndOfChannel, an EOFError, for ever.
@@ -200,25 +210,37 @@ class Channel:
         return bool(stream.closed or stream.close_received or stream.lost)
 
     def waitclose(self, timeout=None):
-        """Waits until no more items come, and raises the RemoteError if there is one."""
+        """Waits until no more items come, and raises the RemoteError if there is one.
+
+        A callback has been called with all of them then, but for where it waits itself.
+        """
         stream = self._stream
-        if not stream.wait(lambda: stream.over or stream.closed, timeout):
+        done = None, get_ident()
+        if not stream.wait(lambda: (stream.over or stream.closed) and stream.calling in done, timeout):
             raise TimeoutError("not closed within %s seconds" % timeout)
         self._raise_error()
 
     def setcallback(self, callback, endmarker=_NO_END):
         """Calls `callback(item)` for each item, in a thread of its own, and with `endmarker` last.
 
-        When it raises, the channel closes with that error.
+        When it raises, the channel closes with that error, and the callback is not called again.
         """
-        if self._stream.has_callback:
-            raise OSError("channel %s has a callback already" % self._stream.number)
-        self._stream.has_callback = True
+        stream = self._stream
+        if stream.has_callback:
+            raise OSError("channel %s has a callback already" % stream.number)
         from threading import Thread
-        Thread(target=self._call, args=(callback, endmarker), daemon=True,
-               name="execnet callback %s" % self._stream.number).start()
+        thread = Thread(target=self._call, args=(callback, endmarker), daemon=True,
+                        name="execnet callback %s" % stream.number)
+        stream.has_callback, stream.calling = True, 0
+        try:
+            thread.start()
+        except RuntimeError:
+            stream.has_callback, stream.calling = False, None
+            raise
 
     def _call(self, callback, endmarker):
+        stream = self._stream
+        stream.calling = get_ident()
         try:
             while True:
                 try:
@@ -229,8 +251,14 @@ class Channel:
             if endmarker is not _NO_END:
                 callback(endmarker)
         except BaseException as error:
-            from .explain import describe
-            self._close(self._fault(*describe(error)))
+            from .explain import describe, report
+            parts = describe(error)
+            if stream.closed or stream.close_received:
+                report("the callback of channel %s failed behind its end" % stream.number, parts)
+            self._close(self._fault(*parts))
+        finally:
+            stream.calling = None
+            stream.wake()
 
     def makefile(self, mode="w", proxyclose=False):
         """A file object that sends what is written ("w"), or reads what was received ("r")."""

@@ -8,7 +8,7 @@ from threading import Thread
 from time import monotonic, sleep
 
 from . import cbor, sources
-from .channel import EndOfChannel
+from .channel import ChannelClosed, EndOfChannel
 from .frame import CBOR, CLOSE, fault
 from .stream import Empty, SimpleQueue
 
@@ -16,7 +16,7 @@ from .stream import Empty, SimpleQueue
 class Task:
     """One EXEC, from its frame until both its program and its channel are done."""
 
-    __slots__ = ("number", "stream", "channel", "request", "in_main", "runner", "thread",
+    __slots__ = ("number", "stream", "channel", "request", "in_main", "runner", "thread", "loop",
                  "interrupts", "unwatched", "done")
 
     def __init__(self, number, stream):
@@ -27,6 +27,7 @@ class Task:
         self.in_main = True
         self.runner = None  # its thread, unless that is the main thread
         self.thread = None  # the number of its thread, while its program runs
+        self.loop = None  # while an async function runs
         self.interrupts = []  # an entry while one is on its way to the thread
         self.unwatched = [True]  # empty from the first interrupt on
         self.done = False
@@ -172,13 +173,9 @@ class Tasks:
                 _perform(task)
             finally:
                 self._leave(task)
-        except EndOfChannel as end:
-            self._leave(task)
-            if end.channel is not task.channel:
-                error = self._describe(end)
         except BaseException as failure:
             self._leave(task)
-            error = self._describe(failure)
+            error = self._explain(task, failure)
         for stream in sys.stdout, sys.stderr:
             try:
                 stream.flush()
@@ -211,9 +208,18 @@ class Tasks:
         if not task.done:
             self._end(task, self._fault("KeyboardInterrupt", ""))
 
-    def _describe(self, error):
-        from .explain import describe
-        return self._fault(*describe(error))
+    def _explain(self, task, error):
+        """What the CLOSE of a task says; nothing when it ended because its channel did."""
+        stream = task.stream
+        if getattr(error, "channel", None) is task.channel:
+            hung_up = not stream.closed and (stream.close_received or stream.lost)
+            if isinstance(error, EndOfChannel) or isinstance(error, ChannelClosed) and hung_up:
+                return None
+        from .explain import describe, report
+        parts = describe(error)
+        if isinstance(error, Exception) and (stream.closed or stream.close_received):
+            report("task %d failed behind the end of its channel" % task.number, parts)
+        return self._fault(*parts)
 
     def _fault(self, *parts):
         return fault(*parts, limit=self.connection.peer["max_frame"])
@@ -258,8 +264,13 @@ class Tasks:
                 stream = task.stream.connection.blocked.get(thread)
                 if stream:
                     stream.nudge()
+                loop = task.loop
+                if loop:
+                    loop.call_soon_threadsafe(int)
         except (ImportError, AttributeError):
             pass  # this Python cannot
+        except RuntimeError:
+            pass  # the loop has ended
         finally:
             task.interrupts.clear()
         # It may have come so late that it hit what tells the task's end, in which nothing of ours
@@ -319,7 +330,27 @@ def _perform(task):
     sources.remember(filename, source)
     exec(compile(source, filename, "exec", 0, True), namespace)
     if function is not None:
-        namespace[function](task.channel, **kwargs)
+        if function not in namespace:
+            raise NameError("%s has no function %r" % (filename, function))
+        result = namespace[function](task.channel, **kwargs)
+        if result is not None:
+            _deliver(task, function, result)
+
+
+def _deliver(task, function, result):
+    """Sends what a function returned; a coroutine is awaited for it."""
+    from types import AsyncGeneratorType, GeneratorType
+    if hasattr(type(result), "__await__"):
+        from .coroutine import run
+        result = run(result, task)
+    if isinstance(result, (GeneratorType, AsyncGeneratorType)):
+        raise TypeError("%s() is a generator, whose body nobody would run: send its items, "
+                        "as in `channel.send(item)`, instead of yielding them" % function)
+    if result is not None:
+        try:
+            task.channel.send(result)
+        except (TypeError, ValueError) as error:
+            raise type(error)("what %s() returned does not cross: %s" % (function, error)) from None
 
 
 def _read_request(task):

@@ -51,7 +51,11 @@ def describe(error):
         message = str(error)
     except Exception as failure:
         message = "<str() of it failed: %s>" % cbor.kind_name(type(failure))
-    frames = error.__traceback__
+    frames = at = error.__traceback__
+    while at:  # what runs an async function stands before it
+        if at.tb_frame.f_code.co_filename == "<execnet_worker.coroutine>":
+            frames = at
+        at = at.tb_next
     while frames and frames.tb_frame.f_code.co_filename.startswith("<execnet_worker."):
         frames = frames.tb_next
     try:
@@ -59,3 +63,12 @@ def describe(error):
     except Exception:
         text = "".join(traceback.format_tb(frames)) + "%s: %s\n" % (kind.__name__, message)
     return cbor.kind_name(kind), message, text
+
+
+def report(what, description):
+    """Prints an error that no CLOSE can tell any more."""
+    try:
+        sys.stderr.write("execnet: %s:\n%s" % (what, description[2]))
+        sys.stderr.flush()
+    except Exception:
+        pass  # there is nobody left

@@ -1,5 +1,7 @@
 """Channels as file objects."""
 
+from collections import deque
+
 
 def open_channel(channel, mode, proxyclose):
     if mode == "w":
@@ -12,11 +14,17 @@ def open_channel(channel, mode, proxyclose):
 class _File:
     def __init__(self, channel, proxyclose):
         self.channel = channel
+        self.closed = False
         self._proxyclose = proxyclose
 
     def close(self):
+        self.closed = True
         if self._proxyclose:
             self.channel.close()
+
+    def _check(self):
+        if self.closed:
+            raise ValueError("I/O operation on a closed file")
 
     def isatty(self):
         return False
@@ -32,6 +40,7 @@ class Writer(_File):
     """Each write is one item."""
 
     def write(self, data):
+        self._check()
         self.channel.send(data)
         return len(data)
 
@@ -51,52 +60,71 @@ class Reader(_File):
 
     def __init__(self, channel, proxyclose):
         super().__init__(channel, proxyclose)
-        self._rest = ""
-        self._ended = False
+        self._pieces = deque()  # received and not yet read, …
+        self._at = 0  # … but for the start of the first
+        self._empty = ""
 
     def read(self, size=-1):
         """`size` characters or bytes, fewer at the end only; without a size all that come."""
         to_end = size is None or size < 0
-        pieces = [self._rest]
-        have = len(self._rest)
-        while (to_end or have < size) and self._pull(pieces):
-            have += len(pieces[-1])
-        return self._split(pieces, have if to_end else size)
+        have = sum(map(len, self._pieces)) - self._at
+        while (to_end or have < size) and self._pull():
+            have += len(self._pieces[-1])
+        return self._take(have if to_end else min(size, have))
 
     def readline(self):
         """The next line, with the newline that ends it."""
-        pieces = [self._rest]
-        have = 0
-        while True:
-            last = pieces[-1]
-            end = last.find(b"\n" if isinstance(last, bytes) else "\n") + 1
+        have = index = 0
+        while index < len(self._pieces) or self._pull():
+            piece = self._pieces[index]
+            at = 0 if index else self._at
+            end = piece.find("\n" if isinstance(piece, str) else b"\n", at) + 1
             if end:
-                return self._split(pieces, have + end)
-            have += len(last)
-            if not self._pull(pieces):
-                return self._split(pieces, have)
+                return self._take(have + end - at)
+            have += len(piece) - at
+            index += 1
+        return self._take(have)
 
-    def _pull(self, pieces):
-        """Appends the next item; false at the end."""
-        if not self._ended:
-            try:
-                pieces.append(self.channel.receive())
-            except EOFError:
-                self._ended = True
-        return not self._ended
+    def readlines(self):
+        return list(self)
 
-    def _split(self, pieces, size):
-        pieces = list(filter(None, pieces)) or pieces[-1:]
-        whole = pieces[0][:0].join(pieces)
-        self._rest = whole[size:]
-        return whole[:size]
+    def _pull(self):
+        """Receives the next piece; false at the end. What is there stays when this fails."""
+        self._check()
+        try:
+            item = self.channel.receive()
+            while isinstance(item, (str, bytes)) and not item:
+                item = self.channel.receive()
+        except EOFError:
+            return False
+        if not isinstance(item, (str, bytes) if not self._pieces else type(self._empty)):
+            raise TypeError("channel.makefile('r'): received %.80r where text or bytes "
+                            "are read, and not both" % (item,))
+        self._empty = item[:0]
+        self._pieces.append(item)
+        return True
+
+    def _take(self, size):
+        """The first part of what is there."""
+        parts = []
+        while size > 0:
+            piece = self._pieces[0]
+            parts.append(piece[self._at:self._at + size])
+            size -= len(parts[-1])
+            self._at += len(parts[-1])
+            if self._at == len(piece):
+                self._pieces.popleft()
+                self._at = 0
+        return self._empty.join(parts)
 
     def readable(self):
         return True
 
     def __iter__(self):
-        while True:
-            line = self.readline()
-            if not line:
-                return
-            yield line
+        return self
+
+    def __next__(self):
+        line = self.readline()
+        if not line:
+            raise StopIteration
+        return line

@@ -1,6 +1,7 @@
 """The worker's start and end."""
 
 import atexit
+import faulthandler
 import io
 import os
 import sys
@@ -59,6 +60,7 @@ def _take_stdio(source):
     sys.stdout, sys.stderr = (
         io.open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
         for fd in (1, 2))
+    faulthandler.enable(2, all_threads=False)  # a crash in C shows where
     return out
 
 

@@ -25,7 +25,7 @@ class SimpleQueue:
                 item = self._items.popleft()
             except IndexError:
                 left = -1 if end is None else max(0, end - monotonic())
-                if not self._wake.acquire(True, left):
+                if not (block and self._wake.acquire(True, left)):
                     raise Empty from None
             else:
                 if self._items:

@@ -44,7 +44,7 @@ class Stream(Account):
 
     __slots__ = (
         "connection", "number", "handle", "handle_ref", "task",
-        "outbox", "waiters", "taken", "closed", "finished", "dropped", "has_callback",
+        "outbox", "waiters", "taken", "closed", "finished", "dropped", "has_callback", "calling",
         "inbox", "request_due", "arrived", "exempt", "parts", "parts_size",
         "over", "close_received", "fault", "lost",
         "offset", "eof_sent", "close_sent",
@@ -62,6 +62,7 @@ class Stream(Account):
         self.waiters = []
         self.taken = 0  # how much of `arrived` the application has
         self.closed = self.finished = self.dropped = self.has_callback = False
+        self.calling = None  # the thread that calls the callback, 0 before it runs
         # The reader.
         self.inbox = SimpleQueue()  # (format, payload, `arrived` with it)
         self.request_due = False
@@ -94,7 +95,12 @@ class Stream(Account):
     def take(self, timeout=None):
         """The next entry of the inbox, or END. Empty when none comes in time."""
         inbox = self.inbox
-        entry = inbox.get() if inbox.qsize() else self._await_entry(timeout)
+        entry = _NUDGE
+        if inbox.qsize():
+            try:
+                entry = inbox.get(False)
+            except Empty:
+                pass  # another reader was faster
         while entry is _NUDGE:
             entry = self._await_entry(timeout)
         if entry is END:
@@ -118,6 +124,8 @@ class Stream(Account):
         return 2 * (self.taken + self.exempt - self.returned) >= self.window - 16
 
     def _await_entry(self, timeout):
+        if (self.over or self.closed) and not self.inbox.qsize():
+            self.inbox.put(END)  # an interrupt came where the last reader put it back
         blocked = self.connection.blocked
         blocked[get_ident()] = self
         try:

@@ -1,6 +1,8 @@
 """The rules of channels, on a connection in this process with a scripted controller."""
 
+import contextlib
 import gc
+import io
 import threading
 import unittest
 
@@ -96,6 +98,29 @@ class Receiving(unittest.TestCase):
             for thread in threads[:-1]:
                 self.assertIsInstance(thread.get(), EndOfChannel)
             self.assertIsNone(threads[-1].get())
+
+    def test_a_reader_that_was_late_still_times_out(self):
+        class Emptied:
+            """An inbox whose only item another reader takes right after it was seen."""
+
+            def __init__(self, inbox):
+                self.qsize = lambda: 1
+                self.get = inbox.get
+                self.put = inbox.put
+
+        with LocalWorker() as far:
+            number, channel = far.open()
+            channel._stream.inbox = Emptied(channel._stream.inbox)
+            self.assertIsInstance(in_thread(channel.receive, 0.01).get(), TimeoutError)
+
+    def test_the_end_is_seen_though_an_interrupt_took_it_away(self):
+        with LocalWorker() as far:
+            number, channel = far.open()
+            far.write(frame(EOF, number))
+            channel.waitclose()
+            channel._stream.inbox.get()  # as a reader does that is interrupted right behind it
+            self.assertRaises(EOFError, channel.receive)
+            self.assertRaises(EOFError, channel.receive)
 
     def test_one_message_for_each_who_waits(self):
         with LocalWorker() as far:
@@ -506,6 +531,21 @@ class Passing(unittest.TestCase):
             self.assertEqual(far.item(other)["back"].number, other)
             self.assertIs(far.connection.channel(other), passed)
 
+    def test_back_and_forth_in_any_structure_and_as_keys(self):
+        with LocalWorker() as far:
+            number, channel = far.open()
+            mine = channel.gateway.newchannel()
+            far.expect(OPEN, 2)
+            for _ in range(3):
+                channel.send({mine: [(mine, {"k": {mine}})], (1, mine): frozenset([mine])})
+                (key, value), (pair, members) = far.item(number).items()
+                self.assertEqual([key.number, value[0][0].number, pair[1].number,
+                                  {member.number for member in members}], [2, 2, 2, {2}])
+                far.message(number, {key: [(key, {"k": {key}})], (1, key): frozenset([key])})
+                self.assertEqual(channel.receive(),
+                                 {mine: [(mine, {"k": {mine}})], (1, mine): frozenset([mine])})
+            self.assertEqual(far.connection.channels.keys(), {number, 2})
+
     def test_channels_that_were_never_opened(self):
         with LocalWorker() as far:
             number, channel = far.open()
@@ -577,6 +617,99 @@ class Callbacks(unittest.TestCase):
             second.send(1)
             self.assertEqual(far.item(other), 1)
 
+    def test_the_end_comes_once_whatever_it_is(self):
+        for last in (frame(EOF, 1), frame(CLOSE, 1), frame(CLOSE, 1, fault("Error", "")), None):
+            with LocalWorker() as far:
+                number, channel = far.open()
+                seen = []
+                channel.setcallback(seen.append, endmarker="end")
+                far.message(number, 1)
+                if last:
+                    far.write(last, frame(CLOSE, number) if last == frame(EOF, 1) else b"")
+                else:
+                    far.hang_up()
+                try:
+                    channel.waitclose(60)
+                except (RemoteError, OSError):
+                    pass
+                self.assertEqual(seen, [1, "end"])
+
+    def test_set_behind_the_end(self):
+        with LocalWorker() as far:
+            number, channel = far.open()
+            far.message(number, 1)
+            far.write(frame(CLOSE, number))
+            channel.waitclose(60)
+            seen = []
+            channel.setcallback(seen.append, endmarker="end")
+            channel.waitclose(60)
+            self.assertEqual(seen, [1, "end"])
+
+    def test_a_local_close_ends_it_behind_what_has_come(self):
+        with LocalWorker() as far:
+            number, channel = far.open()
+            far.message(number, 1)
+            far.sync()
+            channel.close()
+            seen = []
+            channel.setcallback(seen.append, endmarker=None)
+            channel.waitclose(60)
+            self.assertEqual(seen, [1, None])
+
+    def test_waitclose_waits_for_the_callback_but_in_itself(self):
+        with LocalWorker() as far:
+            number, channel = far.open()
+            inside, go, seen = threading.Event(), threading.Event(), []
+
+            def callback(item):
+                inside.set()
+                go.wait(60)
+                channel.waitclose(60)
+                seen.append(item)
+
+            channel.setcallback(callback)
+            far.message(number, 1)
+            far.write(frame(EOF, number))
+            inside.wait(60)
+            self.assertRaises(TimeoutError, channel.waitclose, 0.01)
+            go.set()
+            channel.waitclose(60)
+            self.assertEqual(seen, [1])
+
+    def test_a_slow_one_stops_no_other_channel(self):
+        with LocalWorker() as far:
+            number, channel = far.open()
+            other, second = far.open()
+            channel.setcallback(lambda item: channel.send(item + second.receive()))
+            far.message(number, 1)
+            far.sync()
+            far.message(other, 41)
+            self.assertEqual(far.item(number), 42)
+
+    def test_an_end_callback_that_raises(self):
+        for last, told in (EOF, True), (CLOSE, False):
+            with LocalWorker() as far, contextlib.redirect_stderr(io.StringIO()) as printed:
+                number, channel = far.open()
+                other, second = far.open()
+                seen = []
+
+                def callback(item):
+                    seen.append(item)
+                    1 // item
+
+                channel.setcallback(callback, endmarker=0)
+                far.message(number, 1)
+                far.write(frame(last, number))
+                channel.waitclose(60)
+                payload = far.expect(CLOSE, number)
+                self.assertEqual(seen, [1, 0])
+                # Behind the controller's own CLOSE it hears nothing more.
+                self.assertEqual("ZeroDivisionError" in printed.getvalue(), not told)
+                if told:
+                    self.assertEqual(cbor.loads(payload)["type"], "ZeroDivisionError")
+                second.send(1)
+                self.assertEqual(far.item(other), 1)
+
     def test_keeps_its_channel_alive(self):
         with LocalWorker() as far:
             number, channel = far.open()
@@ -626,6 +759,54 @@ class Files(unittest.TestCase):
                 file = channel.makefile("r")
                 self.assertEqual(file.read(3), whole[:3])
                 self.assertEqual(file.read(), whole[3:])
+
+    def test_lines_of_a_long_item(self):
+        with LocalWorker() as far:
+            number, channel = far.open()
+            far.message(number, "x\n" * 20000 + "y")
+            far.message(number, "z\n\n")
+            far.message(number, "")
+            far.write(frame(EOF, number))
+            file = channel.makefile("r")
+            self.assertEqual(file.readline(), "x\n")
+            self.assertEqual(file.readlines(), ["x\n"] * 19999 + ["yz\n", "\n"])
+            self.assertEqual((file.read(), file.readline(), file.read(1)), ("", "", ""))
+
+    def test_what_was_received_before_an_error_can_be_read(self):
+        with LocalWorker() as far:
+            for read in (lambda file: file.read()), (lambda file: file.readline()):
+                number, channel = far.open()
+                for piece in "ab", "cd":
+                    far.message(number, piece)
+                far.write(frame(CLOSE, number, fault("ValueError", "bad")))
+                file = channel.makefile("r")
+                self.assertRaises(RemoteError, read, file)
+                self.assertEqual(file.read(3), "abc")
+                self.assertEqual(file.read(1), "d")
+                self.assertRaises(RemoteError, file.read, 1)
+
+    def test_text_and_bytes_do_not_mix_and_others_are_refused(self):
+        with LocalWorker() as far:
+            for first, second in ("a", b"b"), (b"a", "b"), ("a", 3), (3, 3):
+                number, channel = far.open()
+                far.message(number, first)
+                far.message(number, second)
+                file = channel.makefile("r")
+                self.assertRaisesRegex(TypeError, "text or bytes are read", file.read, 2)
+                channel.close()
+
+    def test_closing(self):
+        with LocalWorker() as far:
+            number, channel = far.open()
+            for mode in "r", "w":
+                with channel.makefile(mode) as file:
+                    self.assertFalse(file.closed)
+                self.assertTrue(file.closed)
+                self.assertFalse(channel.isclosed())
+                self.assertRaises(ValueError, *(file.read, 1) if mode == "r" else (file.write, "x"))
+            with channel.makefile("r", proxyclose=True):
+                pass
+            self.assertTrue(channel.isclosed())
 
     def test_modes(self):
         with LocalWorker() as far:

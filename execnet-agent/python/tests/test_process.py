@@ -147,6 +147,20 @@ class Files(unittest.TestCase):
             self.assertEqual(items, [["utf-8", "", "utf-8"], "no input"])
             self.assertEqual(far.stderr(), "one\n\u2603 \\udcff\ntwo\nthree\nfour\nfive\nno newline")
 
+    def test_a_crash_in_c_shows_where(self):
+        for beside in False, True:
+            with Worker() as far:
+                if beside:  # then it runs in another thread
+                    far.exec("channel.receive()")
+                far.exec("import faulthandler\ndef crash():\n    faulthandler._sigsegv()\n"
+                         "crash()", filename="tasks/crash.py")
+                self.assertEqual(far.wait(), -signal.SIGSEGV)
+                printed = far.stderr()
+                self.assertTrue(printed.startswith("Fatal Python error: Segmentation fault"))
+                for line in 3, 4:
+                    self.assertIn('File "tasks/crash.py", line %d in ' % line, printed)
+                self.assertNotIn("execnet_worker.reader", printed)
+
     def test_children_inherit_nothing_of_the_link(self):
         with Worker() as far:
             items, fault = far.run(

@@ -45,7 +45,8 @@ class Programs(unittest.TestCase):
             self.assertEqual(far.run(source, function="f", kwargs={"x": [1], "z": {2}}),
                              ([([1], 0, ["z"])], None))
             self.assertEqual(far.run(source, function="f")[1]["type"], "TypeError")
-            self.assertEqual(far.run(source, function="g")[1]["type"], "KeyError")
+            self.assertEqual(far.run(source, function="g")[1]["message"],
+                             "<remote exec 3> has no function 'g'")
 
     def test_a_long_request_comes_in_fragments(self):
         with Worker() as far:
@@ -103,6 +104,87 @@ class Programs(unittest.TestCase):
                     far.write(frame(CLOSE, number))
             self.assertEqual(far.run("channel.send(1)"), ([1], None))
             self.assertEqual(far.status()["channels"], 0)
+
+
+class Functions(unittest.TestCase):
+    def test_what_they_return_is_the_last_item(self):
+        source = "def f(channel, value): channel.send(0); return value"
+        with Worker() as far:
+            for value in [1], 0, "", b"bytes", False, {}, (1, {2: None}):
+                self.assertEqual(far.run(source, function="f", kwargs={"value": value}),
+                                 ([0, value], None))
+            self.assertEqual(far.run(source, function="f", kwargs={"value": None}), ([0], None))
+
+    def test_a_result_that_does_not_cross(self):
+        for define in "def", "async def":
+            with Worker() as far:
+                items, fault = far.run(define + " f(channel): return [1, len]", function="f")
+                self.assertEqual((items, fault["type"]), ([], "TypeError"))
+                self.assertIn("what f() returned does not cross", fault["message"])
+                self.assertIn("item[1] is builtin_function", fault["message"])
+
+    def test_a_result_behind_the_end(self):
+        with Worker() as far:
+            items, fault = far.run("def f(channel): channel.finish_sending(); return 1",
+                                   function="f")
+            self.assertIn("finished sending", fault["message"])
+
+    def test_coroutines_are_awaited(self):
+        source = """
+            import asyncio, threading
+            async def f(channel, n):
+                channel.send(threading.current_thread() is threading.main_thread())
+                for x in range(n):
+                    await asyncio.sleep(0)
+                    channel.send(x)
+                return "done"
+            f2 = lambda channel, n: f(channel, n)
+            """
+        with Worker() as far:
+            for _ in range(2):  # each has a loop of its own
+                for name in "f", "f2":
+                    self.assertEqual(far.run(source, function=name, kwargs={"n": 2}),
+                                     ([True, 0, 1, "done"], None))
+            main = far.exec("channel.receive()")
+            self.assertEqual(far.run(source, function="f", kwargs={"n": 1}),
+                             ([False, 0, "done"], None))
+            far.message(main, None)
+            far.close(main)
+
+    def test_what_a_coroutine_leaves_behind_is_cancelled(self):
+        source = """
+            import asyncio
+            async def other(channel):
+                try:
+                    await asyncio.sleep(1000)
+                except asyncio.CancelledError:
+                    channel.send("cancelled")
+                    raise
+            async def f(channel):
+                asyncio.ensure_future(other(channel))
+                await asyncio.sleep(0)
+            """
+        with Worker() as far:
+            self.assertEqual(far.run(source, function="f"), (["cancelled"], None))
+            self.assertEqual(far.run("channel.send(1)"), ([1], None))
+            self.assertEqual(far.stderr(), "")
+
+    def test_the_traceback_of_a_coroutine_begins_with_it(self):
+        with Worker() as far:
+            fault = far.run("async def f(channel):\n    1/0", function="f")[1]
+            lines = fault["traceback"].splitlines()
+            self.assertEqual(fault["type"], "ZeroDivisionError")
+            self.assertEqual(lines[1:3], ['  File "<remote exec 1>", line 2, in f', "    1/0"])
+
+    def test_generators_are_refused_by_name(self):
+        with Worker() as far:
+            for source in ("def squares(channel): yield channel.send(1)",
+                           "async def squares(channel): yield channel.send(1)",
+                           "async def squares(channel): return (n for n in [1])"):
+                items, fault = far.run(source, function="squares")
+                self.assertEqual((items, fault["type"]), ([], "TypeError"))
+                self.assertIn("squares() is a generator", fault["message"])
+            self.assertEqual(far.stderr(), "")
 
 
 class Failures(unittest.TestCase):
@@ -172,6 +254,31 @@ class Failures(unittest.TestCase):
             far.expect(OPEN, 2)
             far.expect(CLOSE, 2)
             self.assertIn("EndOfChannel", far.close(number)[1]["type"])
+
+    def test_a_task_whose_channel_the_controller_dropped_ends_quietly(self):
+        for source in "while True: channel.send(1)", "while True: channel.receive()":
+            with Worker() as far:
+                number = far.exec("channel.send(0)\n" + source)
+                far.item(number)
+                far.write(frame(CLOSE, number))
+                far.terminate(1000, 1000)
+                self.assertEqual(far.wait(), 0)
+                self.assertEqual(far.stderr(), "")
+
+    def test_an_error_behind_the_end_of_its_channel_is_printed(self):
+        with Worker() as far:
+            for source in "channel.close(); 1/0", "channel.waitclose(); 1/0":
+                number = far.exec(source)
+                if "wait" in source:
+                    far.write(frame(CLOSE, number))
+                    self.assertEqual(far.expect(CLOSE, number), b"")
+                else:
+                    self.assertEqual(far.close(number), ([], None))
+            far.terminate(1000, 1000)
+            self.assertEqual(far.wait(), 0)
+            self.assertEqual(far.stderr().count("failed behind the end of its channel"), 2)
+            self.assertEqual(far.stderr().count("ZeroDivisionError: division by zero"), 2)
+            self.assertIn('File "<remote exec 2>", line 1', far.stderr())
 
     def test_exceptions_that_cannot_be_printed(self):
         with Worker() as far:
@@ -344,6 +451,17 @@ class Interrupts(unittest.TestCase):
                     self.assertInterrupted(far, number)
             far.message(main, None)
             self.assertEqual(far.close(main), ([2], None))
+
+    def test_in_an_async_function(self):
+        source = "async def f(channel):\n    import asyncio\n    channel.send(1)\n    %s"
+        with Worker() as far:
+            for _ in range(2):  # in the main thread, then in another
+                for body in "await asyncio.sleep(1000)", "while True: await asyncio.sleep(0)":
+                    number = far.exec(source % body, function="f")
+                    self.assertEqual(far.item(number), 1)
+                    far.interrupt(number)
+                    self.assertEqual(far.close(number)[1]["type"], "KeyboardInterrupt")
+                far.exec("channel.receive()")
 
     def test_programs_may_catch_them(self):
         source = ("try:\n    channel.send(1)\n    while True: pass\n"

@@ -1,0 +1,37 @@
+"""Async functions: each is awaited in an event loop of its own, in the thread of its task."""
+
+import asyncio
+
+
+def run(awaitable, task):
+    """What `awaitable` gives."""
+    try:
+        return _run(_wait(awaitable, task))
+    finally:
+        task.loop = None
+
+
+async def _wait(awaitable, task):
+    task.loop = asyncio.get_event_loop()  # an interrupt has to wake it
+    return await awaitable
+
+
+def _run_in_36(main):
+    """asyncio.run, which Python 3.6 has not."""
+    loop = asyncio.new_event_loop()
+    try:
+        asyncio.set_event_loop(loop)
+        return loop.run_until_complete(main)
+    finally:
+        try:
+            left = [each for each in asyncio.Task.all_tasks(loop) if not each.done()]
+            for each in left:
+                each.cancel()
+            loop.run_until_complete(asyncio.gather(*left, loop=loop, return_exceptions=True))
+            loop.run_until_complete(loop.shutdown_asyncgens())
+        finally:
+            asyncio.set_event_loop(None)
+            loop.close()
+
+
+_run = getattr(asyncio, "run", _run_in_36)

@@ -103,6 +103,12 @@ impl Lifeline {
 
 pub struct Life(TcpStream);
 
+impl From<TcpStream> for Life {
+    fn from(connection: TcpStream) -> Self {
+        Self(connection)
+    }
+}
+
 impl Life {
     /// Waits until the process is gone.
     pub fn wait_for_death(mut self) {

@@ -26,6 +26,7 @@ const PER_BUDGET: u8 = 32;
 /// One channel. Dropping it closes it; [`split`](Self::split) parts its directions.
 ///
 /// It is a [`Stream`] of received messages and a [`Sink`] of messages to send.
+#[must_use = "dropping a channel closes it"]
 #[derive(Debug)]
 pub struct Channel {
     tx: SendHalf,
@@ -33,12 +34,14 @@ pub struct Channel {
 }
 
 /// The sending half. Dropping it sends EOF, so that the peer's reading ends.
+#[must_use = "dropping a sender sends EOF"]
 #[derive(Debug)]
 pub struct Sender {
     half: SendHalf,
 }
 
 /// The receiving half. Dropping it drops what still arrives, without holding the peer up.
+#[must_use = "dropping a receiver drops what still arrives"]
 #[derive(Debug)]
 pub struct Receiver {
     half: RecvHalf,
@@ -70,7 +73,15 @@ impl Channel {
     }
 
     /// Parts the directions; the channel closes when both halves are gone.
-    #[must_use]
+    ///
+    /// Each half is for one task. The whole is gone, so nobody can close what another task still uses:
+    ///
+    /// ```compile_fail,E0382
+    /// # fn example(mut channel: execnet_channel::Channel) {
+    /// let (sender, receiver) = channel.split();
+    /// channel.close();
+    /// # }
+    /// ```
     pub fn split(self) -> (Sender, Receiver) {
         (Sender { half: self.tx }, Receiver { half: self.rx })
     }

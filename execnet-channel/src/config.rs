@@ -14,12 +14,22 @@ use execnet_proto::{FrameError, Hello, Limits};
 /// # Ok::<(), execnet_channel::ConfigError>(())
 /// ```
 ///
-/// | | [`compact`](Self::compact) | [`balanced`](Self::balanced), the default | [`throughput`](Self::throughput) |
-/// |---|---|---|---|
-/// | `channel_window` | 64 KiB | 256 KiB | 1 MiB |
-/// | `max_channel_window` | 256 KiB | 4 MiB | 16 MiB |
-/// | `connection_window` | 1 MiB | 64 MiB | 256 MiB |
-/// | `send_buffer` | 64 KiB | 128 KiB | 512 KiB |
+/// | | [`compact`](Self::compact) | [`balanced`](Self::balanced), the default | [`throughput`](Self::throughput) | range |
+/// |---|---|---|---|---|
+/// | `max_frame` | 16 KiB | 64 KiB | 256 KiB | 16 KiB … 2²⁴−1 |
+/// | `max_fragment` | 16 KiB | 64 KiB | 256 KiB | from 1 KiB |
+/// | `max_message` | 16 MiB | 256 MiB | 256 MiB | from 1 MiB |
+/// | `max_channels` | 4096 | 131,072 | 131,072 | from 256 |
+/// | `channel_window` | 64 KiB | 256 KiB | 1 MiB | 64 KiB … 2³¹−1 |
+/// | `max_channel_window` | 256 KiB | 4 MiB | 16 MiB | from `channel_window` |
+/// | `connection_window` | 1 MiB | 64 MiB | 256 MiB | 256 KiB … 2³¹−1 |
+/// | `long_messages` | 1 MiB | 64 MiB | 64 MiB | any |
+/// | `send_buffer` | 64 KiB | 128 KiB | 512 KiB | from 4 KiB |
+/// | `keepalive`, `idle_timeout` | none | none | none | not zero |
+/// | `skip_noise` | no | no | no | |
+///
+/// The two sides need not agree: each announces what it accepts, and the other keeps to it. What a connection may
+/// take of memory is about `connection_window + long_messages + send_buffer`, and some hundred bytes for each channel.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Longest frame payload that we accept, in bytes; 16 KiB … 2²⁴−1, default 64 KiB. Longer frames cost less
@@ -30,36 +40,40 @@ pub struct Config {
     /// Longest message that we accept, in bytes; at least 1 MiB, default 256 MiB. A message on its way in takes
     /// so much memory as has arrived of it.
     pub max_message: u64,
-    /// Channels that the peer may have open at once; at least 256, default 131,072. An idle channel
-    /// takes a few hundred bytes.
+    /// Channels that the peer may have open at once; at least 256, default 131,072. One more is a connection error, which a
+    /// peer that keeps to our HELLO never makes: its `open` fails instead. An idle channel takes a few hundred bytes.
     pub max_channels: u32,
-    /// Credit in bytes that the peer has on a new channel; 64 KiB … 2³¹−1, default 256 KiB.
+    /// Credit in bytes that the peer has on a new channel; 64 KiB … 2³¹−1, default 256 KiB. So much may arrive there
+    /// before anybody reads; a channel carries at most a window for each round trip, until the window has grown.
     pub channel_window: u32,
-    /// How far a channel's window grows while its reader keeps up, in bytes; default 4 MiB. All growth
-    /// together stays within half of `connection_window`.
+    /// How far a channel's window grows while its reader keeps up, in bytes; at least `channel_window`, default 4 MiB. More lets
+    /// one channel fill a longer or faster link. All growth together stays within half of `connection_window`.
     pub max_channel_window: u32,
     /// Credit in bytes that the peer has on the whole connection, and so the most that unread
     /// messages take; 256 KiB … 2³¹−1, default 64 MiB.
     pub connection_window: u32,
-    /// Beyond the windows: how much of long messages may arrive before it is read, in bytes; default 64 MiB. A message
-    /// longer than its channel's window needs this room; one such message always finds it.
+    /// Beyond the windows: how much of long messages may arrive before it is read, in bytes; any number, default 64 MiB. A message
+    /// longer than its channel's window needs this room; one such message always finds it, so 0 makes them
+    /// arrive one by one.
     pub long_messages: usize,
-    /// How many bytes wait for the writer before senders do; at least 4 KiB, default 128 KiB.
+    /// How many bytes wait for the writer before senders do; at least 4 KiB, default 128 KiB. More puts more messages
+    /// into one write; less lets urgent frames pass sooner.
     pub send_buffer: usize,
-    /// Send a PING when nothing was sent or received for so long; `None`, the default, for never.
-    /// Promised to the peer, who may take us for dead after three times as long.
+    /// Send a PING when nothing was sent or received for so long; longer than zero, `None`, the default, for never.
+    /// Promised to the peer in milliseconds, who may take us for dead after three times as long.
     pub keepalive: Option<Duration>,
-    /// Take the peer for dead when nothing was received for so long; `None`, the default, for never.
-    /// Should be at least twice `keepalive`.
+    /// Take the peer for dead when nothing was received for so long; longer than zero, `None`, the default, for never.
+    /// Should be at least twice `keepalive`. All channels then end with [`ConnectionError::NoAnswer`](crate::ConnectionError::NoAnswer).
     pub idle_timeout: Option<Duration>,
     /// The rest of our HELLO: software, facts, settings, features. Its limits are replaced by the above.
     pub hello: Hello,
-    /// Skip up to 64 KiB of noise in front of the peer's preamble, as a login shell may send.
+    /// Skip up to 64 KiB of noise in front of the peer's preamble, as a login shell may send; default no, and noise
+    /// is then a connection error.
     pub skip_noise: bool,
 }
 
 impl Config {
-    /// For many connections in little memory.
+    /// For many connections in little memory: at most some 2 MiB each, and what their channels take.
     #[must_use]
     pub fn compact() -> Self {
         Self {
@@ -96,7 +110,8 @@ impl Config {
         }
     }
 
-    /// For few connections that carry much, or far.
+    /// For few connections that carry much, or far: one channel fills 1 Gbit/s at 130 ms, for up to 320 MiB of
+    /// memory.
     #[must_use]
     pub fn throughput() -> Self {
         Self {

@@ -22,6 +22,7 @@ use crate::{Config, ConfigError, ConnectionError, OpenError};
 /// Many channels over one stream. Cheap to clone; all clones are the same connection.
 ///
 /// The connection is closed when the last handle, those of its channels and [`Incoming`] included, has been dropped.
+#[must_use = "dropping the last handle closes the connection"]
 #[derive(Clone, Debug)]
 pub struct Mux {
     link: Arc<Link>,
@@ -278,6 +279,7 @@ pub enum Request {
 ///
 /// Drop it to refuse: channels that the peer opens are then closed at once, and output is thrown away. Kept but not
 /// read, channels count against the peer's limit, and output of 256 KiB stops the reading of all.
+#[must_use = "dropping it refuses what the peer starts; bind it to `_` if that is meant"]
 #[derive(Debug)]
 pub struct Incoming {
     link: Arc<Link>,

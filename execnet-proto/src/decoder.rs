@@ -202,7 +202,16 @@ impl Decoder {
 
 /// A complete frame inside the decoder's buffer.
 ///
-/// Dropping it moves on to the next one.
+/// Dropping it moves on to the next one. It lends the decoder's bytes, so there is one at a time; what is to stay is
+/// taken out, by [`into_payload`](Self::into_payload) or [`parse`](Self::parse).
+///
+/// ```compile_fail,E0499
+/// # fn example(mut decoder: execnet_proto::Decoder) -> Result<(), execnet_proto::FrameError> {
+/// let first = decoder.next_frame()?;
+/// let second = decoder.next_frame()?;
+/// drop(first);
+/// # Ok(()) }
+/// ```
 #[derive(Debug)]
 pub struct RawFrame<'a> {
     header: Header,

@@ -21,6 +21,14 @@ use crate::{Bootstrap, Guard, Stderr, stream};
 /// it unawares: a pattern without it, matched against a link that has no name, drops it on the spot;
 /// and an `async move` block or a closure that mentions only `link.reader` takes only that, and
 /// leaves the guard behind. Take the link apart as above, inside the block.
+///
+/// More fields may come, so a pattern ends in `..` and a link is made by [`new`](Self::new) or [`over`](Self::over):
+///
+/// ```compile_fail,E0638
+/// # use execnet_transport::{Link, memory};
+/// # let (link, _far) = memory::pair(1024);
+/// let Link { reader, writer, stderr, guard, bootstrap } = link;
+/// ```
 #[must_use = "dropping a link ends its far end"]
 #[non_exhaustive]
 pub struct Link {

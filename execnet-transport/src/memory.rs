@@ -65,6 +65,7 @@ pub fn pair(buffer: usize) -> (Link, Link) {
 /// # Ok(())
 /// # }
 /// ```
+#[must_use = "a transport does nothing before `connect`"]
 #[derive(Clone)]
 pub struct Memory {
     handler: Arc<dyn Fn(Link) + Send + Sync>,
@@ -79,7 +80,6 @@ impl Memory {
     }
 
     /// Sets how many bytes a link holds in each direction; by default [`DEFAULT_BUFFER`].
-    #[must_use]
     pub fn buffer(mut self, bytes: usize) -> Self {
         self.buffer = bytes;
         self

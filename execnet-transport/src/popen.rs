@@ -57,6 +57,7 @@ use crate::{Bootstrap, BoxFuture, ConnectError, Guard, Link, SpawnFault, Stderr,
 /// the program avoids that.
 ///
 /// It needs a tokio runtime with I/O enabled, and panics without one.
+#[must_use = "a transport does nothing before `connect`"]
 #[derive(Clone)]
 pub struct Popen {
     argv: Vec<OsString>,
@@ -85,42 +86,36 @@ impl Popen {
     }
 
     /// Sets an environment variable of the process.
-    #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), Some(value.into())));
         self
     }
 
     /// Takes an environment variable away from the process.
-    #[must_use]
     pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), None));
         self
     }
 
     /// Sets the directory to start in. A program named by a relative path is looked up from there.
-    #[must_use]
     pub fn current_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.directory = Some(path.into());
         self
     }
 
     /// Sets what messages call this far end; by default `popen` and the program.
-    #[must_use]
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label = Some(label.into());
         self
     }
 
     /// Sets what the far end wants before it speaks the protocol.
-    #[must_use]
     pub fn bootstrap(mut self, bootstrap: Bootstrap) -> Self {
         self.bootstrap = bootstrap;
         self
     }
 
     /// Sets how many bytes of standard error are kept; by default [`Stderr::DEFAULT_LIMIT`].
-    #[must_use]
     pub fn stderr_limit(mut self, bytes: usize) -> Self {
         self.stderr_limit = bytes;
         self

@@ -101,6 +101,15 @@ pub struct Status {
 }
 
 /// One side of a connection. See the [module's page](self) for how to drive it.
+///
+/// There is one for a stream, and it cannot be cloned: two would use the same numbers and credit twice.
+///
+/// ```compile_fail,E0599
+/// # fn example(connection: execnet_channel::core::Connection) {
+/// let second = connection.clone();
+/// # }
+/// ```
+#[must_use = "a connection does nothing unless it is driven"]
 #[derive(Debug)]
 pub struct Connection {
     side: Side,
@@ -319,6 +328,7 @@ impl Connection {
     }
 
     /// The next thing to tell.
+    #[must_use = "an event is told once"]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

@@ -25,6 +25,7 @@ impl Connection {
 
     /// Lends the buffer to read into, instead of [`handle_input`](Self::handle_input): append to it, then give it
     /// back with [`handle_read`](Self::handle_read). Saves a copy.
+    #[must_use = "give it back with `handle_read`"]
     pub fn take_read_buf(&mut self) -> BytesMut {
         std::mem::take(self.decoder.read_buf())
     }

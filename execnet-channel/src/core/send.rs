@@ -106,6 +106,7 @@ impl Connection {
     /// Fills `batch`, which must be empty, with what is to be written now; false when there is nothing.
     ///
     /// What it takes out makes room: [`Event::Writable`] may follow.
+    #[must_use = "what is in the batch is to be written"]
     pub fn poll_transmit(&mut self, now: Instant, batch: &mut Batch) -> bool {
         debug_assert!(batch.is_empty(), "the last batch has not been written");
         self.pump();

@@ -211,10 +211,10 @@ class Tasks:
     def _explain(self, task, error):
         """What the CLOSE of a task says; nothing when it ended because its channel did."""
         stream = task.stream
-        if getattr(error, "channel", None) is task.channel:
-            hung_up = not stream.closed and (stream.close_received or stream.lost)
-            if isinstance(error, EndOfChannel) or isinstance(error, ChannelClosed) and hung_up:
-                return None
+        hung_up = not stream.closed and (stream.close_received or stream.lost)
+        quiet = (EndOfChannel, ChannelClosed) if hung_up else EndOfChannel
+        if isinstance(error, quiet) and error.channel is task.channel:
+            return None
         from .explain import describe, report
         parts = describe(error)
         if isinstance(error, Exception) and (stream.closed or stream.close_received):

@@ -131,6 +131,8 @@ class Connection:
 
     def abandon(self):
         """In a forked child: the link belongs to the parent."""
+        for stream in list(self.channels.values()):
+            stream.calling = None  # that thread is the parent's as well
         self.lose("this is a forked child, channels belong to its parent")
         self.source.close()
         os.close(self.out)

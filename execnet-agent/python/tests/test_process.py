@@ -54,6 +54,16 @@ class Start(unittest.TestCase):
                     "t.start(); t.join(); channel.send(nices)")
                 self.assertEqual(items, [[path, "ü".encode(), ""], [nice + 3, nice + 3]])
 
+    def test_directories(self):
+        with tempfile.TemporaryDirectory() as top:
+            top = os.path.realpath(top)
+            for path in top, os.path.relpath(top), os.path.relpath(os.path.join(top, "a", "b", "c")):
+                for _ in range(2):  # made, then found
+                    with Worker({"chdir": path}) as far:
+                        self.assertEqual(far.hello["facts"]["cwd"], os.path.abspath(path))
+                        self.assertEqual(far.run("open('here', 'w').close()"), ([], None))
+                        self.assertTrue(os.path.exists(os.path.join(path, "here")))
+
     def test_a_setting_that_fails_is_named(self):
         with tempfile.NamedTemporaryFile() as file:
             for setting, value in [("chdir", file.name), ("chdir", 3), ("nice", "x"),
@@ -197,6 +207,24 @@ class Files(unittest.TestCase):
                 self.assertEqual(far.run(source.format(last)), (["from the parent"], None))
             if hasattr(os, "register_at_fork"):
                 self.assertEqual(far.stderr().count("cannot send: this is a forked child"), 3)
+
+    @unittest.skipUnless(hasattr(os, "register_at_fork"), "closes the link in forked children")
+    def test_in_a_forked_child_waiting_ends_with_an_error(self):
+        source = """
+            import os, sys
+            channel.setcallback(lambda item: None)
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    channel.waitclose()
+                except OSError as error:
+                    sys.stderr.write("%s\\n" % error)
+                os._exit(0)
+            os.waitpid(pid, 0)
+            """
+        with Worker() as far:
+            self.assertEqual(far.run(source), ([], None))
+            self.assertIn("this is a forked child", far.stderr())
 
     @unittest.skipUnless(hasattr(os, "register_at_fork"), "closes the link in forked children")
     def test_a_forked_child_does_not_hold_the_link(self):

@@ -381,6 +381,20 @@ class Places(unittest.TestCase):
             far.write(frame(EOF, 2))
             self.assertEqual(far.close(2), ([], None))
 
+    def test_callbacks_outlive_their_task(self):
+        with Worker() as far:
+            number = far.exec("def start(c):\n"
+                              "    c.setcallback(lambda x: c.send([x, 'more']), endmarker='end')\n"
+                              "start(channel.gateway.newchannel())")
+            far.expect(OPEN, 2)
+            self.assertEqual(far.close(number), ([], None))
+            for n in range(3):
+                far.message(2, n)
+                self.assertEqual(far.item(2), [n, "more"])
+            far.write(frame(EOF, 2))
+            self.assertEqual(far.item(2), ["end", "more"])
+            self.assertEqual(far.close(2), ([], None))
+
     def test_ten_thousand_channels_leave_nothing_behind(self):
         count = ("import gc; gc.collect(); channel.send(sum('Stream' in type(o).__name__ or 'Task' "
                  "in type(o).__name__ or type(o).__name__ == 'Channel' for o in gc.get_objects()))")

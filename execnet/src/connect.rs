@@ -79,10 +79,15 @@ async fn start(
     config.hello.software = concat!("execnet ", env!("CARGO_PKG_VERSION")).to_owned();
     config.hello.settings = settings(spec, &id);
     let mut fed = Ok(());
-    if link.bootstrap == Bootstrap::Python {
-        config.skip_noise = true;
-        // A far end that dies meanwhile breaks the pipe; the reason is in what it leaves behind.
-        fed = link.writer.write_all(execnet_agent::bootstrap_source()).await;
+    match link.bootstrap {
+        Bootstrap::Python => {
+            config.skip_noise = true;
+            // A far end that dies meanwhile breaks the pipe; the reason is in what it leaves behind.
+            fed = link.writer.write_all(execnet_agent::bootstrap_source()).await;
+        }
+        Bootstrap::None => {}
+        // It would never speak our protocol.
+        other => return Err(not_supported(spec, &format!("{other:?}"))),
     }
     let (mux, incoming, driver) =
         Mux::new(link.reader, link.writer, Side::Connector, config).map_err(|error| {

@@ -58,11 +58,24 @@ def describe(error):
         at = at.tb_next
     while frames and frames.tb_frame.f_code.co_filename.startswith("<execnet_worker."):
         frames = frames.tb_next
+    _cut_handler(frames)
     try:
         text = "".join(traceback.format_exception(kind, error, frames))
     except Exception:
         text = "".join(traceback.format_tb(frames)) + "%s: %s\n" % (kind.__name__, message)
     return cbor.kind_name(kind), message, text
+
+
+def _cut_handler(frames):
+    """Takes the last frame off when it is that of our handler, which an interrupt is raised in."""
+    while frames and frames.tb_next:
+        code = frames.tb_next.tb_frame.f_code
+        if code.co_name == "on_sigint" and code.co_filename == "<execnet_worker.execute>":
+            try:
+                frames.tb_next = None
+            except (AttributeError, TypeError):
+                pass  # Python 3.6 keeps it
+        frames = frames.tb_next
 
 
 def report(what, description):

@@ -1,5 +1,6 @@
 """Tasks in a real worker: what they run, where they run, how they fail and how they are stopped."""
 
+import sys
 import unittest
 
 from execnet_worker import cbor
@@ -442,6 +443,8 @@ class Interrupts(unittest.TestCase):
         fault = cbor.loads(payload)
         self.assertEqual(fault["type"], "KeyboardInterrupt")
         self.assertIn("<remote exec", fault["traceback"])
+        if sys.version_info >= (3, 7):
+            self.assertNotIn("execute", fault["traceback"].splitlines()[-2], "our handler shows")
         far.write(frame(CLOSE, number))
 
     def test_in_the_main_thread(self):

@@ -31,6 +31,7 @@ use execnet_proto::{FrameError, Hello, Limits};
 /// The two sides need not agree: each announces what it accepts, and the other keeps to it. What a connection may
 /// take of memory is about `connection_window + long_messages + send_buffer`, and some hundred bytes for each channel.
 #[derive(Clone, Debug)]
+#[expect(clippy::exhaustive_structs, reason = "made by struct update from a preset")]
 pub struct Config {
     /// Longest frame payload that we accept, in bytes; 16 KiB … 2²⁴−1, default 64 KiB. Longer frames cost less
     /// time for long messages and let others wait longer on slow links.

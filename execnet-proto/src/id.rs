@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 
 /// One of the two ends of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a link has two ends")]
 pub enum Side {
     /// The side that started the link. Its channels have odd numbers.
     Connector,

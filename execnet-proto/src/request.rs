@@ -17,6 +17,7 @@ pub enum Request {
 
 /// Program text to run, or to take a function from.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "made by struct update from its default")]
 pub struct SourceRequest {
     /// The text.
     pub source: String,

@@ -9,6 +9,7 @@ pub const VERSIONS: Versions = Versions(1, 1);
 
 /// A range of protocol versions: lowest and highest, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "a range")]
 pub struct Versions(pub u32, pub u32);
 
 impl Versions {

@@ -259,6 +259,7 @@ pub enum ErrorKind {
 /// A key that is neither known nor claimed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown key `{}`{}", Shown(key), did_you_mean(suggestion))]
+#[non_exhaustive]
 pub struct UnknownKey {
     /// The key.
     pub key: String,

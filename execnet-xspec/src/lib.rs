@@ -21,7 +21,7 @@ mod words;
 
 pub use builder::XSpecBuilder;
 pub use entry::Entry;
-pub use error::{ErrorKind, SpecError};
+pub use error::{ErrorKind, SpecError, UnknownKey};
 pub use fields::ExecModel;
 pub use keys::{is_known_key, known_keys};
 pub use kind::Kind;

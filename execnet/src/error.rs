@@ -320,6 +320,7 @@ pub enum WaitError {
 /// Gateways that did not end, even when killed.
 #[derive(Debug, thiserror::Error)]
 #[error("{} did not end, even when killed", .stuck.join(", "))]
+#[non_exhaustive]
 pub struct TerminateError {
     /// Their ids. They are not in the group any more.
     pub stuck: Vec<String>,

@@ -54,6 +54,7 @@ const KEEPALIVE_TOKEN: u64 = 1 << 63;
 
 /// A message: bytes, and how they are encoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a format and its bytes")]
 pub struct Message {
     /// The format.
     pub format: Format,
@@ -75,6 +76,7 @@ impl Message {
 
 /// What [`Connection::recv`] found.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "a message, none yet, or no more: there is no fourth")]
 pub enum Received {
     /// The next message. Its credit has been given back.
     Message(Message),

@@ -11,6 +11,7 @@ use crate::{ConnectionError, SendError};
 
 /// Why [`Connection::try_send`] did not take a message.
 #[derive(Debug)]
+#[expect(clippy::exhaustive_enums, reason = "taken, blocked or failed: there is no fourth")]
 pub enum TrySendError {
     /// No credit, or the message before it is still on its way. The message comes back;
     /// [`Event::Writable`] tells when to try again.

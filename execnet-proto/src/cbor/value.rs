@@ -24,6 +24,7 @@ use crate::{ChannelId, Value};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename = "execnet::Tuple")]
+#[expect(clippy::exhaustive_structs, reason = "a wrapper")]
 pub struct Tuple<T>(pub T);
 
 /// Makes a Python set of what serde knows as a sequence only: of a `HashSet`, say.
@@ -31,6 +32,7 @@ pub struct Tuple<T>(pub T);
 /// Reading takes any sequence. Other formats see what is inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename = "execnet::Set")]
+#[expect(clippy::exhaustive_structs, reason = "a wrapper")]
 pub struct Set<T>(pub T);
 
 /// Makes a Python frozenset of what serde knows as a sequence only.
@@ -38,6 +40,7 @@ pub struct Set<T>(pub T);
 /// Reading takes any sequence. Other formats see what is inside.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename = "execnet::FrozenSet")]
+#[expect(clippy::exhaustive_structs, reason = "a wrapper")]
 pub struct FrozenSet<T>(pub T);
 
 /// Exact with [`cbor::to_bytes`](crate::cbor::to_bytes). In other formats (JSON, say) tuples, sets

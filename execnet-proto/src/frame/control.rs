@@ -7,6 +7,7 @@ use crate::FrameError;
 
 /// TERMINATE: end, and how patiently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the wire has room for these two")]
 pub struct Terminate {
     /// How long tasks may go on before they are interrupted, in milliseconds.
     pub grace_ms: u32,
@@ -16,6 +17,7 @@ pub struct Terminate {
 
 /// Which of its two streams a far end's program wrote to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "a process has these two")]
 pub enum OutputStream {
     /// Standard output.
     Stdout,

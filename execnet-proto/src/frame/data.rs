@@ -2,6 +2,7 @@
 
 /// The format of a message, on each of its fragments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Format {
     /// The payload is the value: a bytes object.
     Bytes,

@@ -7,6 +7,7 @@ use crate::{FrameError, cbor};
 
 /// Why one side closed (PROTOCOL.md §6): an exception's type, message and traceback.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(clippy::exhaustive_structs, reason = "made by all who close a channel with an error")]
 pub struct Fault {
     /// Name of the error's type, such as `ZeroDivisionError` or `ProtocolError`.
     #[serde(rename = "type")]

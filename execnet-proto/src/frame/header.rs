@@ -10,6 +10,7 @@ pub const HEADER_LEN: usize = 8;
 
 /// What a frame is about: its first byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::exhaustive_enums, reason = "who handles frames wants to be told of a new one")]
 pub enum Kind {
     /// Versions, limits, windows, formats, facts. The first frame of each side.
     Hello,
@@ -95,6 +96,7 @@ impl fmt::Display for Kind {
 
 /// A frame's header: kind, payload length, channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "eight bytes, all taken")]
 pub struct Header {
     /// What the frame is about.
     pub kind: Kind,

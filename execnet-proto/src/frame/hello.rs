@@ -10,6 +10,7 @@ use crate::{FrameError, Limits, VERSIONS, Value, Versions, cbor};
 
 /// The first frame of each side (PROTOCOL.md §3).
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_structs, reason = "made by struct update from `Hello::new`")]
 pub struct Hello {
     /// Protocol versions spoken.
     pub versions: Versions,

@@ -20,6 +20,7 @@ use crate::{ChannelId, FrameError, MAX_FRAME};
 ///
 /// A multiplexer reads DATA straight from a [`RawFrame`](crate::RawFrame) and this for the rest.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::exhaustive_enums, reason = "who handles frames wants to be told of a new one")]
 pub enum Frame {
     /// The first frame of each side. Boxed: it is large, and comes once.
     Hello(Box<Hello>),

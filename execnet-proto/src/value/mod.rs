@@ -46,6 +46,10 @@ use crate::ChannelId;
 /// assert_eq!(value.to_string(), "{'hosts': ('web1', 'web2'), 'port': 22}");
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "Python's basic types; who handles them wants to be told of a new one"
+)]
 pub enum Value {
     /// `None`.
     #[default]

@@ -14,6 +14,7 @@ pub struct Report {
 
 /// What came of one case.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The case, as [`Suite::only`](super::Suite::only) takes it.
     pub case: &'static str,

@@ -84,16 +84,15 @@ where
         let mut state = self.shared.lock();
         state.driver_runs();
         state.core.handle_timeout(now);
-        let mut step = Step::Waiting;
-        if self.batch.is_empty() {
-            if state.core.poll_transmit(now, &mut self.batch) {
-                step = Step::Progress;
-            } else if state.core.error().is_none() {
-                // Nothing to write: whoever changes that wakes us.
-                state.driver_sleeps(cx);
-            }
-        }
+        // Before looking for something to write: a channel that nobody takes is answered here.
         state.collect(&mut self.wakers);
+        let mut step = Step::Waiting;
+        if self.batch.is_empty() && state.core.poll_transmit(now, &mut self.batch) {
+            step = Step::Progress;
+            state.collect(&mut self.wakers);
+        } else if state.core.error().is_none() {
+            state.driver_sleeps(cx, self.batch.is_empty());
+        }
         let ended = state.core.error().is_some();
         let deadline = state.core.next_deadline();
         drop(state);
@@ -123,7 +122,6 @@ where
             None => {
                 let mut state = self.shared.lock();
                 if !state.wants_input() {
-                    state.driver_sleeps(cx);
                     return Step::Waiting;
                 }
                 state.core.take_read_buf()

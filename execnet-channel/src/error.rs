@@ -13,16 +13,16 @@ pub enum ConnectionError {
     /// We ended it. The caller's doing.
     #[error("the connection was closed here")]
     ClosedHere,
-    /// The peer said farewell, or the stream ended between two frames.
+    /// The peer said farewell, or the stream ended between two messages.
     #[error("the other side closed the connection")]
     ClosedByPeer,
     /// The peer ended it with an error: it refused us, or found our frames wrong.
     #[error("the other side ended the connection: {0}")]
     Refused(Fault),
-    /// The stream ended inside a frame, or before the preamble. The peer died, or the link.
+    /// The stream ended inside a frame or a message, or before the preamble. The peer died, or the link.
     #[error("the connection broke off {place}")]
     BrokenOff {
-        /// Where: "inside a frame", or "before the first frame".
+        /// Where: "inside a frame", "inside a message", or "before the first frame".
         place: &'static str,
     },
     /// The peer's bytes are not the protocol. The peer's fault, or the link's.

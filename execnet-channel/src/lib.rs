@@ -25,6 +25,8 @@ mod mux;
 #[cfg(feature = "tokio")]
 mod shared;
 #[cfg(feature = "tokio")]
+mod waiting;
+#[cfg(feature = "tokio")]
 pub use channel::{Channel, Receiver, Sender};
 #[cfg(feature = "tokio")]
 pub use driver::Driver;

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::channel::Channel;
 use crate::core::{Connection, Event, Status};
 use crate::driver::Driver;
 use crate::shared::{Shared, State};
+use crate::waiting::{Askers, Ticket, Waiting};
 use crate::{Config, ConfigError, ConnectionError, OpenError};
 
 /// Many channels over one stream. Cheap to clone; all clones are the same connection.
@@ -32,7 +32,6 @@ pub struct Mux {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) shared: Arc<Shared>,
-    next_token: AtomicU64,
 }
 
 impl Drop for Link {
@@ -60,7 +59,7 @@ impl Mux {
         let core = Connection::new(side, config, Instant::now().into_std())?;
         let shared = Shared::new(core);
         let driver = Driver::new(shared.clone(), reader, writer);
-        let link = Arc::new(Link { shared, next_token: AtomicU64::new(0) });
+        let link = Arc::new(Link { shared });
         Ok((Self { link: link.clone() }, Incoming { link }, driver))
     }
 
@@ -121,6 +120,7 @@ impl Mux {
     /// # Errors
     /// The connection ended before it came.
     pub async fn peer(&self) -> Result<Hello, ConnectionError> {
+        let ticket = Ticket::new(&self.link.shared);
         poll_fn(|cx| {
             let mut state = self.link.shared.lock();
             if let Some(hello) = state.core.peer() {
@@ -129,7 +129,7 @@ impl Mux {
             if let Some(error) = state.core.error() {
                 return Poll::Ready(Err(error.clone()));
             }
-            state.wait_changed(cx);
+            state.waiting.watch(&ticket, cx);
             Poll::Pending
         })
         .await
@@ -137,12 +137,13 @@ impl Mux {
 
     /// Waits until the connection has ended, and tells why. Cancel safe.
     pub async fn closed(&self) -> ConnectionError {
+        let ticket = Ticket::new(&self.link.shared);
         poll_fn(|cx| {
             let mut state = self.link.shared.lock();
             if let Some(error) = state.core.error() {
                 return Poll::Ready(error.clone());
             }
-            state.wait_changed(cx);
+            state.waiting.watch(&ticket, cx);
             Poll::Pending
         })
         .await
@@ -171,42 +172,34 @@ impl Mux {
     /// # Errors
     /// The connection ended, before or meanwhile.
     pub async fn ping(&self) -> Result<Duration, ConnectionError> {
-        let token = self.link.next_token.fetch_add(1, Ordering::Relaxed);
-        let mut asked = false;
-        poll_fn(|cx| {
-            self.link.shared.with(|state| {
-                if let Some(error) = state.core.error() {
-                    return Poll::Ready(Err(error.clone()));
-                }
-                if let Some(time) = state.take_pong(token) {
-                    return Poll::Ready(Ok(time));
-                }
-                asked = asked || state.core.ping(Instant::now().into_std(), token);
-                state.wait_answer(cx);
-                Poll::Pending
-            })
-        })
-        .await
+        let ping = |core: &mut Connection| core.ping(Instant::now().into_std(), 0);
+        self.ask(|waiting| &mut waiting.pings, ping).await
     }
 
-    /// Asks the peer how it is: a CBOR map. Questions of several tasks at once may swap their answers,
-    /// which are all as fresh.
+    /// Asks the peer how it is: a CBOR map. Cancel safe.
     ///
     /// # Errors
     /// The connection ended, before or meanwhile.
     pub async fn peer_status(&self) -> Result<Bytes, ConnectionError> {
-        let mut asked = false;
+        self.ask(|waiting| &mut waiting.questions, Connection::ask_status).await
+    }
+
+    /// Asks as soon as there is room for one more question, and waits for the answer.
+    async fn ask<T>(
+        &self,
+        askers: fn(&mut Waiting) -> &mut Askers<T>,
+        ask: fn(&mut Connection) -> bool,
+    ) -> Result<T, ConnectionError> {
+        let ticket = Ticket::new(&self.link.shared);
         poll_fn(|cx| {
             self.link.shared.with(|state| {
                 if let Some(error) = state.core.error() {
                     return Poll::Ready(Err(error.clone()));
                 }
-                if asked && let Some(answer) = state.take_status() {
-                    return Poll::Ready(Ok(answer));
+                match askers(&mut state.waiting).poll(&ticket, &mut state.core, ask, cx) {
+                    Some(answer) => Poll::Ready(Ok(answer)),
+                    None => Poll::Pending,
                 }
-                asked = asked || state.core.ask_status();
-                state.wait_answer(cx);
-                Poll::Pending
             })
         })
         .await
@@ -319,7 +312,7 @@ impl Incoming {
                 break Poll::Ready(Some(match event {
                     Event::Opened { channel: id, exec } => {
                         state.core.accept(id);
-                        driver = driver.or_else(|| state.take_driver());
+                        driver = driver.or_else(|| state.take_driver_if_due());
                         Request::Opened { channel: Channel::new(self.link.clone(), id), exec }
                     }
                     Event::Interrupt(id) => Request::Interrupt(id),

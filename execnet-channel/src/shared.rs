@@ -3,13 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
-use std::time::Duration;
 
-use bytes::Bytes;
 use execnet_proto::ChannelId;
 use rustc_hash::FxHashMap;
 
 use crate::core::{Connection, Event};
+use crate::waiting::Waiting;
 
 /// The state behind all handles.
 #[derive(Debug)]
@@ -18,31 +17,35 @@ pub(crate) struct Shared(Mutex<State>);
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) core: Connection,
-    /// The driver, while it sleeps with nothing to write.
+    /// The driver, while it sleeps.
     driver: Option<Waker>,
+    /// It has nothing to write: whoever changes that wakes it.
+    driver_idle: bool,
     readers: FxHashMap<ChannelId, Waker>,
     writers: FxHashMap<ChannelId, Waker>,
-    closers: FxHashMap<ChannelId, Waker>,
-    /// Whoever waits for the peer's HELLO, or for the connection's end.
-    watchers: Vec<Waker>,
-    /// Whoever waits for a PONG or a status answer, and what came, by ticket.
-    answers: Answers,
+    /// The two halves of a channel may both wait for its close.
+    closers: FxHashMap<ChannelId, Vec<Waker>>,
+    pub(crate) waiting: Waiting,
     pub(crate) incoming: VecDeque<Event>,
     pub(crate) incoming_waker: Option<Waker>,
     /// Nobody will take what comes in.
     pub(crate) incoming_gone: bool,
-    /// Bytes of output in `incoming`.
-    output_queued: usize,
+    /// What the events in `incoming` weigh together.
+    queued: usize,
 }
 
-/// Output that nobody takes stops the reading from this many bytes on.
-const OUTPUT_QUEUE: usize = 256 << 10;
+/// Requests that nobody takes stop the reading when they weigh so much.
+const QUEUE: usize = 256 << 10;
 
-#[derive(Debug, Default)]
-struct Answers {
-    pongs: FxHashMap<u64, Duration>,
-    statuses: VecDeque<Bytes>,
-    waiting: Vec<Waker>,
+/// What an event in the queue weighs: bytes of output, and a little for each of what else may come
+/// without end. Channels and questions are bounded by the core.
+fn weight(event: &Event) -> usize {
+    const EACH: usize = size_of::<Event>();
+    match event {
+        Event::Output { bytes, .. } => bytes.len() + EACH,
+        Event::Interrupt(_) | Event::Terminate(_) => EACH,
+        _ => 0,
+    }
 }
 
 impl Shared {
@@ -50,15 +53,15 @@ impl Shared {
         Arc::new(Self(Mutex::new(State {
             core,
             driver: None,
+            driver_idle: false,
             readers: FxHashMap::default(),
             writers: FxHashMap::default(),
             closers: FxHashMap::default(),
-            watchers: Vec::new(),
-            answers: Answers::default(),
+            waiting: Waiting::default(),
             incoming: VecDeque::new(),
             incoming_waker: None,
             incoming_gone: false,
-            output_queued: 0,
+            queued: 0,
         })))
     }
 
@@ -74,11 +77,7 @@ impl Shared {
             let mut state = self.lock();
             let result = change(&mut state);
             state.collect(&mut wakers);
-            let driver = if state.core.has_output() || state.core.error().is_some() {
-                state.driver.take()
-            } else {
-                None
-            };
+            let driver = state.take_driver_if_due();
             (result, driver)
         };
         // Outside the lock: a woken task may run at once and want it.
@@ -94,27 +93,18 @@ impl State {
             match event {
                 Event::Readable(id) => wakers.extend(self.readers.remove(&id)),
                 Event::Writable(id) => wakers.extend(self.writers.remove(&id)),
-                Event::Closed(id) => wakers.extend(self.closers.remove(&id)),
-                Event::Hello => wakers.append(&mut self.watchers),
-                Event::Pong { token, round_trip } => {
-                    self.answers.pongs.insert(token, round_trip);
-                    wakers.append(&mut self.answers.waiting);
-                }
-                Event::Status(answer) => {
-                    self.answers.statuses.push_back(answer);
-                    wakers.append(&mut self.answers.waiting);
-                }
+                Event::Closed(id) => wakers.extend(self.closers.remove(&id).into_iter().flatten()),
+                Event::Hello => self.waiting.hello(wakers),
+                Event::Pong { round_trip, .. } => self.waiting.pings.answered(round_trip, wakers),
+                Event::Status(answer) => self.waiting.questions.answered(answer, wakers),
                 Event::Ended => {
-                    wakers.append(&mut self.watchers);
-                    wakers.append(&mut self.answers.waiting);
+                    self.waiting.ended(wakers);
                     wakers.extend(self.incoming_waker.take());
                 }
                 Event::Opened { channel, .. } if self.incoming_gone => self.core.forget(channel),
                 _ if self.incoming_gone => {}
                 event => {
-                    if let Event::Output { bytes, .. } = &event {
-                        self.output_queued += bytes.len();
-                    }
+                    self.queued += weight(&event);
                     self.incoming.push_back(event);
                     wakers.extend(self.incoming_waker.take());
                 }
@@ -133,27 +123,36 @@ impl State {
 
     fn take_incoming(&mut self, place: usize) -> Option<Event> {
         let event = self.incoming.remove(place)?;
-        if let Event::Output { bytes, .. } = &event {
-            self.output_queued -= bytes.len();
-        }
+        self.queued -= weight(&event);
         Some(event)
     }
 
     /// Whether the driver should read on.
     pub(crate) fn wants_input(&self) -> bool {
-        self.output_queued < OUTPUT_QUEUE
+        self.queued < QUEUE
     }
 
+    /// The driver looks for itself: nobody needs to wake it.
     pub(crate) fn driver_runs(&mut self) {
         self.driver = None;
     }
 
-    pub(crate) fn driver_sleeps(&mut self, cx: &Context<'_>) {
+    /// The driver is about to sleep; `idle` when it has nothing to write.
+    pub(crate) fn driver_sleeps(&mut self, cx: &Context<'_>, idle: bool) {
         self.driver = Some(cx.waker().clone());
+        self.driver_idle = idle;
     }
 
+    /// The driver's waker, if it sleeps.
     pub(crate) fn take_driver(&mut self) -> Option<Waker> {
         self.driver.take()
+    }
+
+    /// The driver's waker, if it sleeps and there is something for it to do: something to write, unless it waits for the
+    /// link anyway, or the end, which must not wait for a link that is stuck.
+    pub(crate) fn take_driver_if_due(&mut self) -> Option<Waker> {
+        let due = self.core.error().is_some() || self.driver_idle && self.core.has_output();
+        if due { self.driver.take() } else { None }
     }
 
     pub(crate) fn wait_readable(&mut self, id: ChannelId, cx: &Context<'_>) {
@@ -165,23 +164,10 @@ impl State {
     }
 
     pub(crate) fn wait_closed(&mut self, id: ChannelId, cx: &Context<'_>) {
-        self.closers.insert(id, cx.waker().clone());
-    }
-
-    pub(crate) fn wait_changed(&mut self, cx: &Context<'_>) {
-        self.watchers.push(cx.waker().clone());
-    }
-
-    pub(crate) fn wait_answer(&mut self, cx: &Context<'_>) {
-        self.answers.waiting.push(cx.waker().clone());
-    }
-
-    pub(crate) fn take_pong(&mut self, token: u64) -> Option<Duration> {
-        self.answers.pongs.remove(&token)
-    }
-
-    pub(crate) fn take_status(&mut self) -> Option<Bytes> {
-        self.answers.statuses.pop_front()
+        let wakers = self.closers.entry(id).or_default();
+        if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+            wakers.push(cx.waker().clone());
+        }
     }
 
     /// The handles of a channel are gone.

@@ -261,12 +261,14 @@ impl Connection {
 
     /// The stream has ended: no more bytes will come.
     pub fn handle_end(&mut self) {
-        let error = if self.decoder.at_boundary() && self.peer.is_some() {
-            ConnectionError::ClosedByPeer
-        } else if self.peer.is_some() {
-            ConnectionError::BrokenOff { place: "inside a frame" }
-        } else {
+        let error = if self.peer.is_none() {
             ConnectionError::BrokenOff { place: "before the first frame" }
+        } else if !self.decoder.at_boundary() {
+            ConnectionError::BrokenOff { place: "inside a frame" }
+        } else if self.channels.values().any(|slot| slot.partial.is_some()) {
+            ConnectionError::BrokenOff { place: "inside a message" }
+        } else {
+            ConnectionError::ClosedByPeer
         };
         self.end(error);
     }
@@ -322,8 +324,9 @@ impl Connection {
         }
         match self.keepalive.check(now) {
             Due::Nothing => {}
-            // A peer that owes us many answers gets no further questions; the timeout decides.
-            Due::Ping if self.pings.len() >= MAX_UNANSWERED => {}
+            // A peer that owes us many answers gets no further questions; the timeout decides. What is left
+            // belongs to callers, who are told of their answers only.
+            Due::Ping if self.pings.len() >= MAX_UNANSWERED / 2 => {}
             Due::Ping => self.push_ping(now, KEEPALIVE_TOKEN),
             Due::Dead(silence) => self.end(ConnectionError::NoAnswer(silence)),
         }

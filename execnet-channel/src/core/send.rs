@@ -98,10 +98,20 @@ impl Connection {
         self.out.len() < self.config.send_buffer
     }
 
-    /// Whether [`poll_transmit`](Self::poll_transmit) would give anything.
+    /// Whether [`poll_transmit`](Self::poll_transmit) would give anything. Messages that wait for the
+    /// connection's credit do not count.
     #[must_use]
     pub fn has_output(&self) -> bool {
-        !self.out.is_empty() || !self.schedule.is_empty()
+        !self.out.is_empty() || self.schedule.front().is_some_and(|id| self.may_send(*id))
+    }
+
+    /// Whether the connection's credit covers the next fragment of a channel whose turn it is.
+    fn may_send(&self, id: ChannelId) -> bool {
+        let waiting = self.channels.get(&id).and_then(|slot| slot.pending.as_ref());
+        waiting.is_none_or(|message| {
+            let len = message.rest.len().min(self.max_fragment());
+            self.send_window.available() >= cost_of(len)
+        })
     }
 
     /// Fills `batch`, which must be empty, with what is to be written now; false when there is nothing.

@@ -1,0 +1,277 @@
+//! How connections and channels end: by dropping, by closing, by dying.
+
+use execnet_channel::{Config, ConnectionError, Message, Mux, ReceiveError, SendError};
+use execnet_proto::{Fault, Side};
+use tokio::io::{AsyncWriteExt, duplex};
+
+use super::support::{End, Ends, Task, message, now, poll_times, zeros};
+
+#[tokio::test]
+async fn dropping_a_channel_closes_it_behind_what_was_sent() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    now(channel.send(message(0))).unwrap();
+    drop(channel);
+    ends.run();
+    assert_eq!(now(far.recv()).unwrap(), Some(message(0)));
+    assert_eq!(now(far.recv()).unwrap(), None);
+    assert_eq!(now(far.recv()).unwrap(), None);
+    let failed = now(far.send(message(1)));
+    assert!(matches!(failed, Err(SendError::ClosedByPeer)), "{failed:?}");
+    drop(far);
+    ends.run();
+    assert_eq!((ends.a.mux.status().channels, ends.b.mux.status().channels), (0, 0));
+}
+
+#[tokio::test]
+async fn a_long_message_is_sent_to_its_end_before_the_close() {
+    let mut ends = Ends::new(1 << 10);
+    let (mut channel, mut far) = ends.open();
+    now(channel.send(zeros(1 << 20))).unwrap();
+    drop(channel);
+    ends.run();
+    assert_eq!(now(far.recv()).unwrap().map(|m| m.payload.len()), Some(1 << 20));
+    assert_eq!(now(far.recv()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_reader_hears_the_error_behind_the_messages_for_ever() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    let fault = Fault::new("ZeroDivisionError", "by zero!");
+    now(channel.send(message(0))).unwrap();
+    channel.close_with_error(fault.clone());
+    ends.run();
+    assert_eq!(now(far.recv()).unwrap(), Some(message(0)));
+    for _ in 0..3 {
+        let result = now(far.recv());
+        assert!(matches!(&result, Err(ReceiveError::Remote(f)) if *f == fault), "{result:?}");
+        let result = now(far.wait_close());
+        assert!(matches!(&result, Err(ReceiveError::Remote(f)) if *f == fault), "{result:?}");
+    }
+}
+
+#[tokio::test]
+async fn dropping_one_half_ends_one_direction() {
+    let mut ends = Ends::new(1 << 20);
+    let (channel, mut far) = ends.open();
+    let (mut sender, mut receiver) = channel.split();
+    now(sender.send(message(0))).unwrap();
+    drop(sender);
+    ends.run();
+    assert_eq!(now(far.recv()).unwrap(), Some(message(0)));
+    assert_eq!(now(far.recv()).unwrap(), None);
+    now(far.send(message(1))).unwrap();
+    ends.run();
+    assert_eq!(now(receiver.recv()).unwrap(), Some(message(1)));
+    drop(receiver);
+    ends.run();
+    assert!(now(far.wait_close()).is_ok());
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_dropped_does_not_hold_the_sender_up() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, far) = ends.open();
+    let (mut back, receiver) = far.split();
+    now(channel.send(zeros(100_000))).unwrap();
+    ends.run();
+    drop(receiver);
+    for _ in 0..100 {
+        let mut sending = Task::new(channel.send(zeros(100_000)));
+        while sending.poll_if_woken() | ends.step() {}
+        sending.output.expect("it waits for credit").unwrap();
+    }
+    now(back.send(message(0))).unwrap();
+    ends.run();
+    assert_eq!(now(channel.recv()).unwrap(), Some(message(0)));
+    assert_eq!(ends.b.mux.status().unread_total, 0);
+}
+
+#[tokio::test]
+async fn dropping_the_mux_leaves_its_channels_alive_and_the_last_one_says_farewell() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    let End { mux, incoming, mut driver, .. } = ends.a;
+    drop((mux, incoming));
+    now(channel.send(message(0))).unwrap();
+    while driver.poll_if_woken() | ends.b.driver.poll_if_woken() {}
+    assert_eq!(now(far.recv()).unwrap(), Some(message(0)));
+    assert!(ends.b.mux.error().is_none());
+    now(channel.send(message(1))).unwrap();
+    drop(channel);
+    while driver.poll_if_woken() | ends.b.driver.poll_if_woken() {}
+    assert_eq!(now(far.recv()).unwrap(), Some(message(1)));
+    assert_eq!(now(far.recv()).unwrap(), None);
+    assert!(matches!(ends.b.mux.error(), Some(ConnectionError::ClosedByPeer)));
+    assert!(matches!(driver.output, Some(Ok(()))));
+    assert!(matches!(ends.b.result(), Some(Ok(()))));
+}
+
+#[tokio::test]
+async fn what_was_sent_before_the_last_handle_was_dropped_arrives() {
+    // More than the link, the send buffer and the first windows hold together.
+    let mut ends = Ends::new(1 << 10);
+    let (mut channel, mut far) = ends.open();
+    now(channel.send(zeros(4 << 20))).unwrap();
+    let End { mux, incoming, mut driver, .. } = ends.a;
+    drop((mux, incoming, channel));
+    while driver.poll_if_woken() | ends.b.driver.poll_if_woken() {}
+    assert_eq!(now(far.recv()).unwrap().map(|m| m.payload.len()), Some(4 << 20));
+    assert_eq!(now(far.recv()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn dropping_the_driver_breaks_the_connection_off_on_both_sides() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    let mut reader = Task::new(channel.recv());
+    assert!(!reader.poll());
+    drop(ends.a.driver);
+    assert!(reader.poll_if_woken(), "its reader was not told");
+    let result = reader.output.unwrap();
+    let here = ConnectionError::ClosedHere.to_string();
+    assert!(matches!(&result, Err(error) if error.to_string() == here), "{result:?}");
+    while ends.b.driver.poll_if_woken() {}
+    let result = now(far.recv());
+    assert!(matches!(result, Err(ReceiveError::Connection(_))), "{result:?}");
+}
+
+#[tokio::test]
+async fn a_farewell_with_an_error_is_told_to_the_peer() {
+    let mut ends = Ends::new(1 << 20);
+    let (_channel, mut far) = ends.open();
+    ends.a.mux.close(Some(Fault::new("SettingFailed", "chdir: no such folder")));
+    ends.run();
+    let result = now(far.recv());
+    let refused = matches!(
+        &result,
+        Err(ReceiveError::Connection(ConnectionError::Refused(fault))) if fault.kind == "SettingFailed"
+    );
+    assert!(refused, "{result:?}");
+    assert!(matches!(ends.b.result(), Some(Err(ConnectionError::Refused(_)))));
+    assert!(matches!(ends.a.result(), Some(Ok(()))));
+}
+
+/// All bytes that a side says: HELLO, OPEN, one short message and a long one, CLOSE.
+async fn spoken() -> Vec<u8> {
+    let (here, mut there) = duplex(1 << 20);
+    let (mux, incoming, driver) = Mux::over(here, Side::Connector, Config::default()).unwrap();
+    let mut channel = mux.open().unwrap();
+    now(channel.send(message(0))).unwrap();
+    now(channel.send(zeros(40_000))).unwrap();
+    let mut driver = Task::new(driver);
+    driver.poll();
+    drop((channel, mux, incoming));
+    drop(driver);
+    let mut bytes = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut there, &mut bytes).await.unwrap();
+    bytes
+}
+
+#[tokio::test]
+async fn a_peer_that_disappears_after_any_byte_is_never_a_clean_end_of_a_message() {
+    let bytes = spoken().await;
+    assert!(bytes.len() > 32_000);
+    let all: Vec<usize> = (0..400).chain((400..bytes.len()).step_by(997)).collect();
+    for keep in all {
+        let (mut peer, here) = duplex(1 << 20);
+        let mut end = End::new(here, Side::FarEnd, Config::default());
+        peer.write_all(&bytes[..keep]).await.unwrap();
+        while end.driver.poll_if_woken() {}
+        let channel = poll_times(1, end.incoming.next()).flatten();
+        drop(peer);
+        while end.driver.poll_if_woken() {}
+        let error = end.mux.error().expect("the end was seen");
+        let clean = error.is_clean();
+        assert!(clean || error.is_link_fault(), "after {keep} bytes: {error}");
+        let result = end.result().expect("the driver has ended");
+        assert_eq!(result.is_ok(), clean, "after {keep} bytes: {result:?}");
+        assert!(now(end.incoming.next()).is_none());
+        let Some(execnet_channel::Request::Opened { mut channel, .. }) = channel else { continue };
+        // What arrived whole is read; what did not is an error, for ever.
+        loop {
+            match now(channel.recv()) {
+                Ok(Some(found)) => assert!([32, 40_000].contains(&found.payload.len())),
+                Ok(None) => panic!("after {keep} bytes: a clean end"),
+                Err(ReceiveError::Connection(_)) => break,
+                Err(other) => panic!("after {keep} bytes: {other}"),
+            }
+        }
+        let failed = now(channel.send(Message::bytes("x")));
+        assert!(matches!(failed, Err(SendError::Connection(_))));
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_fails_says_how() {
+    use std::task::Poll;
+    struct Failing;
+    impl tokio::io::AsyncRead for Failing {
+        fn poll_read(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+            _: &mut tokio::io::ReadBuf<'_>,
+        ) -> Poll<std::io::Result<()>> {
+            Poll::Ready(Err(std::io::Error::other("the cable was cut")))
+        }
+    }
+    let (mux, _incoming, driver) =
+        Mux::new(Failing, tokio::io::sink(), Side::Connector, Config::default()).unwrap();
+    let error = now(driver).unwrap_err();
+    assert!(error.is_link_fault());
+    assert_eq!(error.to_string(), "the link failed: the cable was cut");
+    assert_eq!(now(mux.closed()).to_string(), error.to_string());
+}
+
+#[tokio::test]
+async fn ten_thousand_channels_leave_nothing_behind() {
+    let mut ends = Ends::new(1 << 20);
+    for round in 0..100 {
+        let mut channels: Vec<_> = (0..100).map(|_| ends.a.mux.open().unwrap()).collect();
+        for (nth, channel) in channels.iter_mut().enumerate() {
+            now(channel.send(message(nth))).unwrap();
+            poll_times(1, channel.recv());
+            poll_times(1, channel.wait_close());
+        }
+        ends.run();
+        for nth in 0..100 {
+            let mut far = ends.b.accept();
+            assert_eq!(now(far.recv()).unwrap(), Some(message(nth)));
+            match (round + nth) % 3 {
+                0 => now(far.send(message(0))).unwrap(),
+                1 => far.finish(),
+                _ => far.close_with_error(Fault::new("Oops", "")),
+            }
+        }
+        drop(channels);
+        ends.run();
+        assert_eq!((ends.a.mux.status().channels, ends.b.mux.status().channels), (0, 0));
+    }
+    for end in [&ends.a, &ends.b] {
+        let status = end.mux.status();
+        assert_eq!((status.unread_total, status.unread.len()), (0, 0));
+        assert_eq!(status.waiting_for_credit, []);
+        // The tables of channels and of wakers: their text names whatever is kept.
+        let kept = format!("{:?}", end.mux);
+        assert!(kept.contains("channels: {}"), "{kept}");
+        for table in ["readers", "writers", "closers"] {
+            assert!(kept.contains(&format!("{table}: {{}}")), "{table} in {kept}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_waiting_future_stays_behind_when_it_is_dropped() {
+    let mut ends = Ends::new(1 << 20);
+    let mux = ends.a.mux.clone();
+    let text = || format!("{:?}", mux).matches("Waker").count();
+    ends.run();
+    let before = text();
+    for _ in 0..100 {
+        assert!(poll_times(3, mux.closed()).is_none());
+        assert!(poll_times(3, mux.ping()).is_none());
+        ends.run();
+    }
+    assert_eq!(text(), before, "wakers of futures that are gone: {mux:?}");
+}

@@ -1,0 +1,117 @@
+//! Channels as streams and sinks, whole and split.
+
+use execnet_channel::{Message, ReceiveError, SendError};
+use execnet_proto::Fault;
+use futures_util::{SinkExt, StreamExt};
+
+use super::support::{Ends, Task, message, now, poll_times, zeros};
+
+#[tokio::test]
+async fn a_channel_is_a_sink_and_a_stream() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    for number in 0..10 {
+        now(channel.feed(message(number))).unwrap();
+    }
+    now(SinkExt::<Message>::flush(&mut channel)).unwrap();
+    now(SinkExt::<Message>::close(&mut channel)).unwrap();
+    ends.run();
+    for number in 0..10 {
+        assert_eq!(now(far.next()).unwrap().unwrap(), message(number));
+    }
+    assert!(now(far.next()).is_none());
+    // Only the sending has ended.
+    now(SinkExt::send(&mut far, message(10))).unwrap();
+    ends.run();
+    assert_eq!(now(channel.next()).unwrap().unwrap(), message(10));
+}
+
+#[tokio::test]
+async fn halves_are_a_sink_and_a_stream_in_two_tasks() {
+    let mut ends = Ends::new(4 << 10);
+    let (channel, far) = ends.open();
+    let (mut sender, _receiver) = channel.split();
+    let (_back, receiver) = far.split();
+    let messages = futures_util::stream::iter((0..1_000).map(|n| Ok(message(n))));
+    let mut sending = Task::new(async move { sender.send_all(&mut messages.fuse()).await });
+    let mut reading = Task::new(receiver.collect::<Vec<_>>());
+    while sending.poll_if_woken() | reading.poll_if_woken() | ends.step() {}
+    sending.output.take().unwrap().unwrap();
+    // The sender lives in the task: with it the stream ends.
+    drop(sending);
+    while reading.poll_if_woken() | ends.step() {}
+    let received = reading.output.expect("the end has not come");
+    assert_eq!(received.len(), 1_000);
+    for (number, found) in received.into_iter().enumerate() {
+        assert_eq!(found.unwrap(), message(number));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_yields_the_error_once_and_then_ends() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    now(channel.send(message(0))).unwrap();
+    channel.close_with_error(Fault::new("Oops", "no"));
+    ends.run();
+    assert_eq!(now(far.next()).unwrap().unwrap(), message(0));
+    let error = now(far.next()).unwrap();
+    assert!(matches!(error, Err(ReceiveError::Remote(_))), "{error:?}");
+    assert!(now(far.next()).is_none());
+    assert!(now(far.next()).is_none());
+}
+
+#[tokio::test]
+async fn a_sink_that_took_a_message_sends_it_before_a_later_one() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    let mut sent = 0;
+    while poll_times(1, channel.send(zeros(10_000))).is_some() {
+        sent += 1;
+        ends.run();
+    }
+    // Without credit the sink holds one.
+    let long = |number| Message::bytes(vec![number; 10_000]);
+    now(channel.feed(long(1))).unwrap();
+    let mut later = Task::new(channel.send(long(2)));
+    assert!(!later.poll());
+    for _ in 0..sent {
+        assert_eq!(now(far.recv()).unwrap().unwrap().payload.len(), 10_000);
+        ends.run();
+    }
+    assert!(later.poll_if_woken());
+    later.output.take().unwrap().unwrap();
+    drop(later);
+    ends.run();
+    assert_eq!(now(far.recv()).unwrap(), Some(long(1)));
+    assert_eq!(now(far.recv()).unwrap(), Some(long(2)));
+}
+
+#[tokio::test]
+async fn closing_here_keeps_what_was_received_and_refuses_what_is_to_be_sent() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    now(far.send(message(0))).unwrap();
+    ends.run();
+    channel.close();
+    assert!(channel.is_closed());
+    let failed = now(channel.send(message(1)));
+    assert!(matches!(failed, Err(SendError::ClosedHere)), "{failed:?}");
+    assert_eq!(now(channel.recv()).unwrap(), Some(message(0)));
+    assert_eq!(now(channel.recv()).unwrap(), None);
+    ends.run();
+    assert!(far.is_closed());
+    now(channel.wait_close()).unwrap();
+}
+
+#[tokio::test]
+async fn values_that_are_not_of_the_type_asked_for_cost_only_themselves() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    now(channel.send_value("text")).unwrap();
+    now(channel.send_value(&7)).unwrap();
+    ends.run();
+    let wrong = now(far.recv_value::<u32>());
+    assert!(matches!(wrong, Err(ReceiveError::Decode(_))), "{wrong:?}");
+    assert_eq!(now(far.recv_value::<u32>()).unwrap(), Some(7));
+}

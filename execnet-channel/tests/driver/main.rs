@@ -1,0 +1,15 @@
+//! The driver and the handles, over memory and over real sockets.
+//!
+//! Most of it is driven by hand: a future is polled only when its waker was called, so that a wakeup
+//! that is lost shows as something that never happens, and a needless one can be counted.
+
+mod support;
+
+mod cancel;
+mod clock;
+mod ends;
+mod handles;
+mod pressure;
+mod sockets;
+mod wakes;
+mod writes;

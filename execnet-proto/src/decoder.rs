@@ -96,7 +96,8 @@ impl Decoder {
 
     /// The buffer to read into, with room for the frame that is expected, or for 64 KiB.
     ///
-    /// Saves the copy of [`extend`](Self::extend); append only.
+    /// Saves the copy of [`extend`](Self::extend); append only. It may be taken out while a read is under way
+    /// and [put back](Self::put_read_buf).
     pub fn read_buf(&mut self) -> &mut BytesMut {
         self.release_consumed();
         let room = match self.peek() {
@@ -107,6 +108,12 @@ impl Decoder {
             self.buf.reserve(room.max(READ_ROOM));
         }
         &mut self.buf
+    }
+
+    /// Puts the buffer of [`read_buf`](Self::read_buf) back, with what was appended to it.
+    pub fn put_read_buf(&mut self, buf: BytesMut) {
+        debug_assert!(self.buf.is_empty() && self.consumed == 0, "it was not taken out");
+        self.buf = buf;
     }
 
     /// The next complete frame. Frames of unknown kinds that may be ignored are skipped.

@@ -33,7 +33,7 @@ impl Connection {
     /// Works through what was appended to the buffer of [`take_read_buf`](Self::take_read_buf).
     pub fn handle_read(&mut self, now: Instant, buf: BytesMut) {
         if self.error.is_none() {
-            *self.decoder.read_buf() = buf;
+            self.decoder.put_read_buf(buf);
             self.handle_frames(now);
         }
     }

@@ -282,6 +282,9 @@ pub enum SendError {
     /// The gateway has ended.
     #[error("cannot send: {0}")]
     Lost(#[from] GatewayLost),
+    /// There was no room for the item in time. The channel is as it was.
+    #[error("the item was not sent in time: the remote code does not read")]
+    TimedOut,
 }
 
 /// Receiving an item failed.
@@ -315,6 +318,9 @@ pub enum WaitError {
     /// The gateway ended before the channel was closed.
     #[error("{0}")]
     Lost(#[from] GatewayLost),
+    /// The remote code was not done in time. It goes on.
+    #[error("the remote code was not done in time")]
+    TimedOut,
 }
 
 /// Gateways that did not end, even when killed.

@@ -16,6 +16,10 @@ pub use source::Source;
 mod output;
 pub use output::{Output, OutputLine, OutputStream};
 
+// The same for threads.
+#[cfg(feature = "blocking")]
+pub mod blocking;
+
 // What can go wrong.
 mod error;
 pub use error::{

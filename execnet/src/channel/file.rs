@@ -150,6 +150,7 @@ fn send_error(error: SendError) -> io::Error {
     let kind = match &error {
         SendError::Lost(_) => io::ErrorKind::ConnectionAborted,
         SendError::Channel(_) => io::ErrorKind::BrokenPipe,
+        SendError::TimedOut => io::ErrorKind::TimedOut,
     };
     io::Error::new(kind, error)
 }

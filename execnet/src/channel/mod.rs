@@ -285,6 +285,19 @@ impl<Out: Serialize, In: DeserializeOwned> TypedChannel<Out, In> {
         self.channel.receive().await
     }
 
+    /// See [`Channel::finish_sending`].
+    pub fn finish_sending(&mut self) {
+        self.channel.finish_sending();
+    }
+
+    /// See [`Channel::wait_close`].
+    ///
+    /// # Errors
+    /// The remote exception, or how the gateway died.
+    pub async fn wait_close(&self) -> Result<(), WaitError> {
+        self.channel.wait_close().await
+    }
+
     /// The channel without its types.
     #[must_use]
     pub fn into_inner(self) -> Channel {

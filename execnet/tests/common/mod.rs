@@ -1,6 +1,9 @@
 //! What several tests need.
 #![allow(dead_code, unreachable_pub, reason = "shared by several tests, each of which uses a part")]
 
+#[cfg(feature = "blocking")]
+pub mod threads;
+
 use std::collections::BTreeSet;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};

@@ -116,6 +116,7 @@ pub struct ReceiveQueue(crate::ReceiveQueue);
 /// Nothing came in time. The queue is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nothing came in time")]
+#[expect(clippy::exhaustive_structs, reason = "it says all there is to say")]
 pub struct TimedOut;
 
 impl ReceiveQueue {

@@ -362,18 +362,24 @@ impl RecvHalf {
                 }
                 return Poll::Ready(Ok(Some(taken.message)));
             }
-            if self.taken > 0 {
-                self.release(0);
-            }
+            let taken = std::mem::take(&mut self.taken);
             let id = self.handle.id;
-            let mut state = self.handle.link.shared.lock();
-            match state.core.take_inbox(id, &mut self.inbox) {
+            let inbox = &mut self.inbox;
+            // One lock for both: in a dialogue every message comes by here.
+            let found = self.handle.link.shared.with(|state| {
+                if taken > 0 {
+                    state.core.release(id, taken, 0);
+                }
+                let found = state.core.take_inbox(id, inbox);
+                if let Ok(false) = found {
+                    state.wait_readable(id, cx);
+                }
+                found
+            });
+            match found {
                 Ok(true) if self.inbox.is_empty() => return Poll::Ready(Ok(None)),
                 Ok(true) => {}
-                Ok(false) => {
-                    state.wait_readable(id, cx);
-                    return Poll::Pending;
-                }
+                Ok(false) => return Poll::Pending,
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }

@@ -17,7 +17,7 @@ pub(crate) struct Shared(Mutex<State>);
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) core: Connection,
-    /// The driver, while it sleeps.
+    /// The driver, unless it is about to look.
     driver: Option<Waker>,
     /// It has nothing to write: whoever changes that wakes it.
     driver_idle: bool,
@@ -137,9 +137,11 @@ impl State {
         self.driver = None;
     }
 
-    /// The driver is about to sleep; `idle` when it has nothing to write.
+    /// The driver is about to sleep; `idle` unless it waits for its writer.
     pub(crate) fn driver_sleeps(&mut self, cx: &Context<'_>, idle: bool) {
-        self.driver = Some(cx.waker().clone());
+        if !self.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
+            self.driver = Some(cx.waker().clone());
+        }
         self.driver_idle = idle;
     }
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 use execnet_proto::Format;
 
-use super::Message;
+use super::{Message, cost_of};
 
 /// Payloads up to this length are copied into their channel's own buffer. A slice of the read
 /// buffer would keep all of that alive: one unread 32-byte message in each of many 64 KiB buffers
@@ -17,25 +17,35 @@ const PACK: usize = 8 << 10;
 /// This is also what a reader takes at once, so that it need not come back for each message.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    packed: BytesMut,
+    /// Six bytes each: an idle channel keeps room for some.
     entries: VecDeque<Entry>,
+    packed: BytesMut,
+    whole: VecDeque<Whole>,
 }
 
+/// What the next message is.
 #[derive(Debug)]
 struct Entry {
     format: Format,
+    body: Body,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Body {
+    /// The next so many bytes of `packed`: fewer than [`PACK`].
+    Packed(u16),
+    /// The next of `whole`.
+    Whole,
+}
+
+/// A payload of its own.
+#[derive(Debug)]
+struct Whole {
+    payload: Bytes,
     /// Credit to give back when the message has been taken.
     cost: u32,
     /// Part of the message whose credit went back while it arrived.
     advanced: usize,
-    body: Body,
-}
-
-#[derive(Debug)]
-enum Body {
-    /// The next so many bytes of `packed`.
-    Packed(u32),
-    Whole(Bytes),
 }
 
 /// A message on its way out of an inbox.
@@ -65,11 +75,12 @@ impl Inbox {
         len < PACK
     }
 
+    /// Copies a payload that [`packs`](Self::packs).
     #[inline]
-    pub(crate) fn push_packed(&mut self, format: Format, payload: &[u8], cost: u32) {
+    pub(crate) fn push_packed(&mut self, format: Format, payload: &[u8]) {
+        debug_assert!(Self::packs(payload.len()));
         self.packed.extend_from_slice(payload);
-        let body = Body::Packed(payload.len() as u32);
-        self.entries.push_back(Entry { format, cost, advanced: 0, body });
+        self.entries.push_back(Entry { format, body: Body::Packed(payload.len() as u16) });
     }
 
     pub(crate) fn push_whole(
@@ -79,39 +90,38 @@ impl Inbox {
         cost: u32,
         advanced: usize,
     ) {
-        let body = Body::Whole(payload);
-        self.entries.push_back(Entry { format, cost, advanced, body });
+        self.whole.push_back(Whole { payload, cost, advanced });
+        self.entries.push_back(Entry { format, body: Body::Whole });
     }
 
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Taken> {
-        let Entry { format, cost, advanced, body } = self.entries.pop_front()?;
-        let payload = match body {
-            // The last one takes the buffer along, so that an emptied inbox keeps none.
-            Body::Packed(len) if self.entries.is_empty() => {
-                debug_assert_eq!(len as usize, self.packed.len());
-                std::mem::take(&mut self.packed).freeze()
-            }
-            Body::Packed(len) => self.packed.split_to(len as usize).freeze(),
-            Body::Whole(payload) => payload,
+        let Entry { format, body } = self.entries.pop_front()?;
+        let Body::Packed(len) = body else {
+            let Whole { payload, cost, advanced } = self.whole.pop_front()?;
+            return Some(Taken { message: Message { format, payload }, cost, advanced });
         };
-        Some(Taken { message: Message { format, payload }, cost, advanced })
+        let len = usize::from(len);
+        // The last one takes the buffer along, so that an emptied inbox keeps none.
+        let payload = if len == self.packed.len() {
+            std::mem::take(&mut self.packed).freeze()
+        } else {
+            self.packed.split_to(len).freeze()
+        };
+        Some(Taken { message: Message { format, payload }, cost: cost_of(len), advanced: 0 })
     }
 
     /// Bytes of all messages together.
     #[cfg(feature = "sim")]
     pub(crate) fn payload_len(&self) -> usize {
-        let len = |entry: &Entry| match &entry.body {
-            Body::Packed(len) => *len as usize,
-            Body::Whole(payload) => payload.len(),
-        };
-        self.entries.iter().map(len).sum()
+        self.packed.len() + self.whole.iter().map(|whole| whole.payload.len()).sum::<usize>()
     }
 
     /// What giving all of it up sets free: credit, and bytes whose credit went back early.
     pub(crate) fn totals(&self) -> (u32, usize) {
-        self.entries
-            .iter()
-            .fold((0, 0), |(cost, advanced), entry| (cost + entry.cost, advanced + entry.advanced))
+        let packed = (self.entries.len() - self.whole.len()) as u32 * cost_of(0);
+        self.whole.iter().fold((packed + self.packed.len() as u32, 0), |(cost, advanced), whole| {
+            (cost + whole.cost, advanced + whole.advanced)
+        })
     }
 }

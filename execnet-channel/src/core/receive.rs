@@ -272,7 +272,7 @@ impl Connection {
         }
         match (&mut slot.partial, more) {
             (None, false) if Inbox::packs(len) => {
-                slot.inbox.push_packed(format, frame.payload(), cost);
+                slot.inbox.push_packed(format, frame.payload());
             }
             (None, false) => slot.inbox.push_whole(format, frame.into_payload(), cost, 0),
             (None, true) => {

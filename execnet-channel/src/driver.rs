@@ -129,8 +129,7 @@ where
         if ended {
             state.driver_runs();
         } else {
-            // While the writer is what we wait for, more to write is no reason to wake us.
-            state.driver_sleeps(cx, written);
+            state.driver_sleeps(cx);
         }
         state.collect(&mut self.wakers);
         let deadline = state.core.next_deadline();
@@ -246,6 +245,9 @@ where
             }
             if !this.flushed {
                 this.flushed = Pin::new(&mut this.writer).poll_flush(cx).is_ready();
+            }
+            if !this.batch.is_empty() {
+                this.shared.lock().driver_waits_for_writer();
             }
             return Poll::Pending;
         }

@@ -19,7 +19,7 @@ pub(crate) struct State {
     pub(crate) core: Connection,
     /// The driver, unless it is about to look.
     driver: Option<Waker>,
-    /// It has nothing to write: whoever changes that wakes it.
+    /// It does not wait for its writer: whoever gives it something to write wakes it.
     driver_idle: bool,
     readers: FxHashMap<ChannelId, Waker>,
     writers: FxHashMap<ChannelId, Waker>,
@@ -137,12 +137,17 @@ impl State {
         self.driver = None;
     }
 
-    /// The driver is about to sleep; `idle` unless it waits for its writer.
-    pub(crate) fn driver_sleeps(&mut self, cx: &Context<'_>, idle: bool) {
+    /// The driver is about to sleep.
+    pub(crate) fn driver_sleeps(&mut self, cx: &Context<'_>) {
         if !self.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
             self.driver = Some(cx.waker().clone());
         }
-        self.driver_idle = idle;
+        self.driver_idle = true;
+    }
+
+    /// More to write is no reason to wake the driver: the writer will.
+    pub(crate) fn driver_waits_for_writer(&mut self) {
+        self.driver_idle = false;
     }
 
     /// The driver's waker, if it sleeps.

@@ -26,7 +26,8 @@ async fn all_messages_that_wait_leave_with_one_call() {
             }
         }
         assert_eq!(ends.a.writes.take(), (0, 0), "only the driver writes");
-        ends.a.driver.poll_if_woken();
+        // With several channels it lets their tasks go first once, to write it all together.
+        while ends.a.driver.poll_if_woken() {}
         assert_eq!(ends.a.writes.take(), (1, count * (8 + 32)));
     }
 }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 use crate::{Channel, ExecError, GatewayLost, Output, OutputStream, Source};
 
@@ -309,8 +310,9 @@ impl Starting {
         let guard = self.guard.0.clone();
         let stderr = self.stderr.clone();
         let exiting = self.exiting.clone();
+        let span = tracing::debug_span!("gateway", id = self.id);
         tokio::spawn(async move {
-            let cause = match driver.await {
+            let cause = match driver.instrument(span).await {
                 Err(error) => error,
                 Ok(()) if exiting.load(Ordering::Relaxed) => ConnectionError::ClosedHere,
                 Ok(()) => ConnectionError::ClosedByPeer,

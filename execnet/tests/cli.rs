@@ -277,6 +277,10 @@ fn the_log_tells_what_happened() {
     for words in ["the link is up", "started", "exec", "ended"] {
         assert!(stderr(&output).contains(words), "{words}: {}", stderr(&output));
     }
+    let output = execnet(&args).env("EXECNET_LOG", "execnet_channel=trace").output().unwrap();
+    for words in ["sent kind=EXEC channel=1", "received kind=DATA channel=1", "kind=CLOSE"] {
+        assert!(stderr(&output).contains(words), "{words}: {}", stderr(&output));
+    }
     let output = execnet(&args).env("EXECNET_LOG", "execnet=loud").output().unwrap();
     assert!(stderr(&output).contains("EXECNET_LOG"), "{}", stderr(&output));
     assert_eq!(status(&output), 64);

@@ -22,6 +22,7 @@ mod message;
 mod receive;
 mod send;
 mod slot;
+mod trace;
 mod transmit;
 
 #[cfg(feature = "sim")]
@@ -34,10 +35,9 @@ pub use transmit::Batch;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use execnet_proto::{
-    ChannelId, Decoder, Fault, Format, Frame, HEADER_LEN, Hello, Limits, MAGIC, Side, Terminate,
-    VERSIONS,
+    ChannelId, Decoder, Fault, Format, Frame, HEADER_LEN, Hello, Limits, Side, Terminate, VERSIONS,
 };
 use rustc_hash::FxHashMap;
 
@@ -192,14 +192,14 @@ impl Connection {
             events: VecDeque::new(),
             config,
         };
-        connection.out.urgent().put_slice(&MAGIC);
+        connection.out.push_preamble();
         let hello = Hello {
             versions: VERSIONS,
             limits: connection.config.limits(),
             keepalive_ms: connection.config.keepalive.map_or(0, |time| time.as_millis() as u64),
             ..connection.config.hello.clone()
         };
-        Frame::Hello(Box::new(hello)).encode(connection.out.urgent());
+        connection.out.push_urgent(&Frame::Hello(Box::new(hello)));
         Ok(connection)
     }
 
@@ -284,7 +284,7 @@ impl Connection {
                 _ => "ProtocolError",
             };
             let fault = Some(Fault::new(kind, error.to_string()));
-            Frame::Close { channel: None, fault }.encode(self.out.ordered());
+            self.out.push_ordered(&Frame::Close { channel: None, fault });
         }
         self.error = Some(error);
         self.schedule.clear();
@@ -300,7 +300,7 @@ impl Connection {
     /// Says farewell: every channel ends, and what was accepted for sending but waits for credit is lost.
     pub fn close_connection(&mut self, fault: Option<Fault>) {
         if self.error.is_none() {
-            Frame::Close { channel: None, fault }.encode(self.out.ordered());
+            self.out.push_ordered(&Frame::Close { channel: None, fault });
             self.end(ConnectionError::ClosedHere);
         }
     }
@@ -357,7 +357,7 @@ impl Connection {
         let slot = Slot::new(self.peer_limits.channel_window, self.config.channel_window, true);
         self.channels.insert(id, Box::new(slot));
         let frame = if exec { Frame::Exec(id) } else { Frame::Open(id) };
-        frame.encode(self.out.ordered());
+        self.out.push_ordered(&frame);
         Ok(id)
     }
 
@@ -477,14 +477,14 @@ impl Connection {
     pub fn interrupt(&mut self, id: ChannelId) {
         let open = self.channels.get(&id).is_some_and(|slot| !slot.is_closed_here());
         if open && self.error.is_none() {
-            Frame::Interrupt(id).encode(self.out.ordered());
+            self.out.push_ordered(&Frame::Interrupt(id));
         }
     }
 
     /// Asks the far end to end, after what has been sent.
     pub fn terminate(&mut self, terminate: Terminate) {
         if self.error.is_none() {
-            Frame::Terminate(terminate).encode(self.out.ordered());
+            self.out.push_ordered(&Frame::Terminate(terminate));
         }
     }
 
@@ -493,7 +493,7 @@ impl Connection {
         let room = self.questions_asked < MAX_UNANSWERED && self.error.is_none();
         if room {
             self.questions_asked += 1;
-            Frame::Status(Bytes::new()).encode(self.out.urgent());
+            self.out.push_urgent(&Frame::Status(Bytes::new()));
         }
         room
     }
@@ -502,7 +502,7 @@ impl Connection {
     pub fn answer_status(&mut self, answer: Bytes) {
         if self.questions_open > 0 && self.error.is_none() {
             self.questions_open -= 1;
-            Frame::Status(answer).encode(self.out.urgent());
+            self.out.push_urgent(&Frame::Status(answer));
         }
     }
 
@@ -514,7 +514,7 @@ impl Connection {
 
     fn push_ping(&mut self, now: Instant, token: u64) {
         self.pings.push_back((token, now));
-        Frame::Ping(token.to_be_bytes()).encode(self.out.urgent());
+        self.out.push_urgent(&Frame::Ping(token.to_be_bytes()));
     }
 
     /// Answers a CLOSE with ours and retires the channel if that was all.
@@ -522,7 +522,7 @@ impl Connection {
         let Some(slot) = self.channels.get_mut(&id) else { return };
         if !matches!(slot.sending, Sending::Closed) {
             slot.sending = Sending::Closed;
-            Frame::Close { channel: Some(id), fault: None }.encode(self.out.ordered());
+            self.out.push_ordered(&Frame::Close { channel: Some(id), fault: None });
         }
         self.retire(id);
     }
@@ -559,8 +559,8 @@ fn wake(events: &mut VecDeque<Event>, id: ChannelId, slot: &mut Slot) {
     }
 }
 
-fn encode_credit(out: &mut BytesMut, channel: Option<ChannelId>, amount: u32) {
-    Frame::Credit { channel, amount }.encode(out);
+fn push_credit(out: &mut Batch, channel: Option<ChannelId>, amount: u32) {
+    out.push_urgent(&Frame::Credit { channel, amount });
 }
 
 /// What a DATA frame costs.

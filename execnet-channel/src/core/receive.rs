@@ -9,8 +9,8 @@ use super::credit::RecvWindow;
 use super::inbox::Inbox;
 use super::slot::{Partial, Receiving, Sending, Slot};
 use super::{
-    Connection, Event, KEEPALIVE_TOKEN, MAX_UNANSWERED, Message, Received, cost_of, encode_credit,
-    longest_fragment, wake,
+    Connection, Event, KEEPALIVE_TOKEN, MAX_UNANSWERED, Message, Received, cost_of,
+    longest_fragment, push_credit, trace, wake,
 };
 use crate::{ConnectionError, PeerMisbehaved, ReceiveError};
 
@@ -46,6 +46,7 @@ impl Connection {
         let result = loop {
             match decoder.next_frame() {
                 Ok(Some(frame)) => {
+                    trace::received(frame.header());
                     if let Err(error) = self.handle_frame(now, frame) {
                         break Err(error);
                     }
@@ -170,7 +171,7 @@ impl Connection {
                     let most = MAX_UNANSWERED;
                     return Err(PeerMisbehaved::Flood { kind: Kind::Ping, most }.into());
                 }
-                Frame::Pong(token).encode(self.out.urgent());
+                self.out.push_urgent(&Frame::Pong(token));
                 Ok(())
             }
             Frame::Pong(token) => self.handle_pong(now, u64::from_be_bytes(token)),
@@ -355,7 +356,7 @@ impl Connection {
         let longest = longest_fragment(&self.config.limits(), u32::MAX);
         let grant = self.recv_window.take_shared_grant(cost_of(longest));
         if grant > 0 {
-            encode_credit(self.out.urgent(), None, grant);
+            push_credit(&mut self.out, None, grant);
         }
         let Some(slot) = self.channels.get_mut(&id) else { return };
         slot.recv_window.release(cost);
@@ -371,7 +372,7 @@ impl Connection {
             let growth = wanted.min(budget);
             slot.recv_window.grow(growth);
             self.grown += growth;
-            encode_credit(self.out.urgent(), Some(id), grant + growth);
+            push_credit(&mut self.out, Some(id), grant + growth);
         }
     }
 

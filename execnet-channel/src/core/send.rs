@@ -88,7 +88,7 @@ impl Connection {
         let most = self.max_fragment() - 1;
         while !bytes.is_empty() && self.error.is_none() {
             let bytes = bytes.split_to(most.min(bytes.len()));
-            Frame::Output { channel, stream, bytes }.encode(self.out.ordered());
+            self.out.push_ordered(&Frame::Output { channel, stream, bytes });
         }
     }
 
@@ -214,12 +214,12 @@ impl Connection {
         match &mut slot.sending {
             Sending::Finishing => {
                 slot.sending = Sending::Finished;
-                Frame::Eof(id).encode(self.out.ordered());
+                self.out.push_ordered(&Frame::Eof(id));
             }
             Sending::Closing(fault) => {
                 let fault = fault.take().map(|fault| *fault);
                 slot.sending = Sending::Closed;
-                Frame::Close { channel: Some(id), fault }.encode(self.out.ordered());
+                self.out.push_ordered(&Frame::Close { channel: Some(id), fault });
                 self.retire(id);
             }
             _ => {}

@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use execnet_proto::{HEADER_LEN, Header};
+use execnet_proto::{Frame, HEADER_LEN, Header, MAGIC};
+
+use super::trace;
 
 /// Payloads from this length on are handed to the system where they lie; below, copying them
 /// beside their header is cheaper than one more slice of a vectored write.
@@ -128,18 +130,24 @@ impl Batch {
         (self.large_len, self.urgent_done, self.small_done) = (0, 0, 0);
     }
 
-    /// The buffer for frames that go first.
-    pub(super) fn urgent(&mut self) -> &mut BytesMut {
-        &mut self.urgent
+    /// What stands in front of the first frame.
+    pub(super) fn push_preamble(&mut self) {
+        self.urgent.put_slice(&MAGIC);
     }
 
-    /// The buffer for frames in their order.
-    pub(super) fn ordered(&mut self) -> &mut BytesMut {
-        &mut self.small
+    /// A frame that goes first.
+    pub(super) fn push_urgent(&mut self, frame: &Frame) {
+        trace::sent(frame.encode(&mut self.urgent));
+    }
+
+    /// A frame in its order.
+    pub(super) fn push_ordered(&mut self, frame: &Frame) {
+        trace::sent(frame.encode(&mut self.small));
     }
 
     #[inline]
     pub(super) fn push_data(&mut self, header: Header, payload: &Bytes) {
+        trace::sent(header);
         if payload.len() >= GATHER {
             self.push_large(header, payload.clone());
         } else {
@@ -197,7 +205,7 @@ mod tests {
             for payload in order {
                 batch.push_data(header(payload.len()), payload);
             }
-            batch.urgent().put_slice(b"first");
+            batch.urgent.put_slice(b"first");
             assert_eq!(batch.len(), expected.len());
             assert_eq!(drain(&mut batch, steps), expected, "{steps:?}");
             assert!(batch.small.is_empty() && batch.urgent.is_empty(), "buffers are ready again");

@@ -140,50 +140,52 @@ impl Frame {
         })
     }
 
-    /// Appends the frame to `out`.
+    /// Appends the frame to `out`, and tells what its header is.
     ///
     /// A fault is cut to the least `max_frame` that every side accepts. Payloads beyond
     /// [`MAX_FRAME`] cannot be framed: cut messages into fragments first.
     ///
     /// # Panics
     /// In debug builds, when a payload is longer than [`MAX_FRAME`].
-    pub fn encode(&self, out: &mut BytesMut) {
+    pub fn encode(&self, out: &mut BytesMut) -> Header {
         match self {
             Self::Hello(hello) => put(out, Kind::Hello, None, &hello.to_bytes()),
             Self::Open(channel) => put(out, Kind::Open, Some(*channel), &[]),
             Self::Exec(channel) => put(out, Kind::Exec, Some(*channel), &[]),
             Self::Credit { channel, amount } => {
-                put(out, Kind::Credit, *channel, &amount.to_be_bytes());
+                put(out, Kind::Credit, *channel, &amount.to_be_bytes())
             }
             Self::Eof(channel) => put(out, Kind::Eof, Some(*channel), &[]),
             Self::Close { channel, fault } => {
                 let max = crate::Limits::LEAST.max_frame as usize;
                 let fault = fault.as_ref().map(|fault| fault.to_bytes(max)).unwrap_or_default();
-                put(out, Kind::Close, *channel, &fault);
+                put(out, Kind::Close, *channel, &fault)
             }
             Self::Interrupt(channel) => put(out, Kind::Interrupt, Some(*channel), &[]),
             Self::Terminate(Terminate { grace_ms, kill_ms }) => {
                 let times = (u64::from(*grace_ms) << 32) | u64::from(*kill_ms);
-                put(out, Kind::Terminate, None, &times.to_be_bytes());
+                put(out, Kind::Terminate, None, &times.to_be_bytes())
             }
             Self::Ping(token) => put(out, Kind::Ping, None, token),
             Self::Pong(token) => put(out, Kind::Pong, None, token),
             Self::Data { channel, more, format, payload } => {
-                put(out, Kind::Data { more: *more, format: *format }, Some(*channel), payload);
+                put(out, Kind::Data { more: *more, format: *format }, Some(*channel), payload)
             }
             Self::Status(answer) => put(out, Kind::Status, None, answer),
             Self::Output { channel, stream, bytes } => {
                 let number = channel.map_or(0, ChannelId::get);
                 let len = checked_len(bytes.len() + 1);
-                out.put_slice(&Header { kind: Kind::Output, len, channel: number }.to_bytes());
+                let header = Header { kind: Kind::Output, len, channel: number };
+                out.put_slice(&header.to_bytes());
                 out.put_u8(stream.to_byte());
                 out.put_slice(bytes);
+                header
             }
         }
     }
 }
 
-fn put(out: &mut BytesMut, kind: Kind, channel: Option<ChannelId>, payload: &[u8]) {
+fn put(out: &mut BytesMut, kind: Kind, channel: Option<ChannelId>, payload: &[u8]) -> Header {
     let header = Header {
         kind,
         len: checked_len(payload.len()),
@@ -192,6 +194,7 @@ fn put(out: &mut BytesMut, kind: Kind, channel: Option<ChannelId>, payload: &[u8
     out.reserve(HEADER_LEN + payload.len());
     out.put_slice(&header.to_bytes());
     out.put_slice(payload);
+    header
 }
 
 fn checked_len(len: usize) -> u32 {

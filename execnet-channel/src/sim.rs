@@ -319,12 +319,9 @@ impl End {
 
     fn deliver(&mut self, now: Instant, most: usize) -> usize {
         let mut read = 0;
-        while read < most {
-            let due = self.inbound.due(now).min(most - read);
-            if due == 0 {
-                break;
-            }
-            let len = self.inbound.cuts.next(due);
+        let due = self.inbound.due(now).min(most);
+        while read < due {
+            let len = self.inbound.cuts.next(due - read);
             let bytes = self.inbound.pop(len);
             self.inbound.on_their_way.remove(&bytes);
             // Both ways in are used, in turn.
@@ -555,7 +552,8 @@ impl Frames {
             }
             left = behind;
         }
-        self.rest = left.to_vec();
+        let read = self.rest.len() - left.len();
+        self.rest.drain(..read);
         out
     }
 }

@@ -176,7 +176,7 @@ class _Writers(dict):
 
 _heads = [bytes((first,)) for first in range(256)]
 # What a subclass may have overridden is not asked.
-_exact = {int: int.__int__, float: float.__float__, str: str.__str__}
+_exact = {int: lambda value: int.__add__(value, 0), float: float.__float__, str: str.__str__}
 _writers = _Writers({
     type(None): _write_none,
     bool: _write_bool,
@@ -263,7 +263,7 @@ def _read(data, channel):
                 end = at + n
                 if end > size:
                     raise DecodeError("a string of %d bytes where %d are left" % (n, size - at))
-                value = str(data[at:end], "utf-8") if major == _TEXT else data[at:end]
+                value = data[at:end].decode() if major == _TEXT else data[at:end]
                 at = end
             if tag:
                 value = int.from_bytes(value, "big")
@@ -365,5 +365,5 @@ def _join_pieces(data, at, major):
         pieces.append(data[at:at + n])
         at += n
     if major == _TEXT:
-        return "".join([str(piece, "utf-8") for piece in pieces]), at + 1
+        return "".join([piece.decode() for piece in pieces]), at + 1
     return b"".join(pieces), at + 1

@@ -216,7 +216,8 @@ class Channel:
         """
         stream = self._stream
         done = None, get_ident()
-        if not stream.wait(lambda: (stream.over or stream.closed) and stream.calling in done, timeout):
+        if not stream.wait(
+                lambda: (stream.over or stream.closed) and stream.calling in done, timeout):
             raise TimeoutError("not closed within %s seconds" % timeout)
         self._raise_error()
 

@@ -19,6 +19,12 @@ from .payload import LINE, SOURCE
 
 PATIENCE = 60  # a watchdog, not a measure
 
+try:
+    from ctypes import pythonapi
+    INTERRUPTS_THREADS = hasattr(pythonapi, "PyThreadState_SetAsyncExc")
+except (ImportError, AttributeError):
+    INTERRUPTS_THREADS = False  # as PyPy: there only the main thread can be
+
 
 class Channel7:
     """Stands for a channel in a value that the controller writes."""

@@ -12,7 +12,7 @@ from execnet_worker.frame import (CBOR, CLOSE, CREDIT, DATA, EOF, EXEC, HEADER, 
                                   LIMITS, MORE, OPEN, PING, PONG, PREAMBLE, STATUS, TERMINATE,
                                   frame)
 
-from .link import PATIENCE, Worker
+from .link import INTERRUPTS_THREADS, PATIENCE, Worker
 from .payload import LINE, SOURCE
 
 
@@ -379,6 +379,7 @@ class End(unittest.TestCase):
             self.assertIsNone(far.end())
             self.assertEqual(far.wait(), 0)
 
+    @unittest.skipUnless(INTERRUPTS_THREADS, "interrupts other threads than the main one")
     def test_threads_are_interrupted_too(self):
         with Worker() as far:
             first = far.exec("channel.send(1)\nwhile True: pass")

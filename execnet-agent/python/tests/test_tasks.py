@@ -6,7 +6,7 @@ import unittest
 from execnet_worker import cbor
 from execnet_worker.frame import CBOR, CLOSE, CREDIT, DATA, EOF, EXEC, MORE, OPEN, frame
 
-from .link import Worker
+from .link import INTERRUPTS_THREADS, Worker
 
 THREAD = "import threading; channel.send(threading.current_thread() is threading.main_thread())\n"
 
@@ -456,6 +456,7 @@ class Interrupts(unittest.TestCase):
                     self.assertInterrupted(far, number)
             self.assertEqual(far.run(THREAD), ([True], None))
 
+    @unittest.skipUnless(INTERRUPTS_THREADS, "interrupts other threads than the main one")
     def test_in_another_thread(self):
         sleepers = [source for source in self.SLEEPERS if "sleep" not in source]
         sleepers.append("import time\nwhile True: time.sleep(0.01)")
@@ -469,6 +470,7 @@ class Interrupts(unittest.TestCase):
             far.message(main, None)
             self.assertEqual(far.close(main), ([2], None))
 
+    @unittest.skipUnless(INTERRUPTS_THREADS, "interrupts other threads than the main one")
     def test_in_an_async_function(self):
         source = "async def f(channel):\n    import asyncio\n    channel.send(1)\n    %s"
         with Worker() as far:
@@ -480,6 +482,7 @@ class Interrupts(unittest.TestCase):
                     self.assertEqual(far.close(number)[1]["type"], "KeyboardInterrupt")
                 far.exec("channel.receive()")
 
+    @unittest.skipUnless(INTERRUPTS_THREADS, "interrupts other threads than the main one")
     def test_programs_may_catch_them(self):
         source = ("try:\n    channel.send(1)\n    while True: pass\n"
                   "except KeyboardInterrupt: channel.send('caught')")
@@ -585,6 +588,7 @@ class Storms(unittest.TestCase):
             self.assertEqual(far.run("channel.send(1)"), ([1], None))
             self.assertEqual(far.status()["channels"], 0)
 
+    @unittest.skipUnless(INTERRUPTS_THREADS, "interrupts other threads than the main one")
     def test_in_another_thread(self):
         with Worker() as far:
             main = far.exec("channel.receive(); channel.send(1)")
@@ -616,6 +620,7 @@ class Storms(unittest.TestCase):
             self.storm_at_the_end(far)
             self.assertEqual(far.run("channel.send(1)"), ([1], None))
 
+    @unittest.skipUnless(INTERRUPTS_THREADS, "interrupts other threads than the main one")
     def test_as_threads_end_and_their_numbers_go_to_others(self):
         with Worker() as far:
             main = far.exec(self.SWITCH_OFTEN + "channel.send(0); channel.receive()")

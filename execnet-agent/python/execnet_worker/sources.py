@@ -7,41 +7,45 @@ import sys
 
 _MOST = 128
 _texts = {}
+_linecache = None  # once it is loaded: while a thread imports it, it is in sys.modules already
 
 
 def remember(filename, text):
     """Lets tracebacks show the lines of `text`, the last of several under one name."""
     _texts.pop(filename, None)
     _texts[filename] = text
-    linecache = sys.modules.get("linecache")
     for old in list(_texts)[:-_MOST]:
         _texts.pop(old, None)
-        if linecache:
-            linecache.cache.pop(old, None)
-    if linecache:
-        _fill(linecache, filename, text)
+        if _linecache:
+            _linecache.cache.pop(old, None)
+    if _linecache:
+        _fill(filename, text)
 
 
-def _fill(linecache, filename, text):
-    linecache.cache[filename] = len(text), None, text.splitlines(True), filename
+def _fill(filename, text):
+    _linecache.cache[filename] = len(text), None, text.splitlines(True), filename
 
 
 def _fill_all(linecache):
+    global _linecache
+    _linecache = linecache
     for filename, text in list(_texts.items()):
-        _fill(linecache, filename, text)
+        _fill(filename, text)
     for name, text in getattr(__loader__, "texts", {}).items():
-        _fill(linecache, "<%s>" % name, text)
+        _fill("<%s>" % name, text)
 
 
 class _Filler:
-    """Among the finders of modules: fills linecache once it is loaded."""
+    """Among the finders of modules: fills linecache once it is loaded.
+
+    It stays there: a thread that goes through the finders would miss one if another were removed.
+    """
 
     def find_spec(self, name, path=None, target=None):
         if name != "linecache":
             return None
-        sys.meta_path.remove(self)
-        for finder in sys.meta_path:
-            spec = finder.find_spec(name, None)
+        for finder in list(sys.meta_path):
+            spec = None if finder is self else finder.find_spec(name, None)
             if spec:
                 break
         load = spec.loader.exec_module

@@ -311,6 +311,14 @@ class Failures(unittest.TestCase):
                                      "channel.send(inspect.getsource(f))"),
                              (["def f():\n    return 1\n"], None))
 
+    def test_tasks_start_while_another_thread_imports_linecache(self):
+        with Worker() as far:
+            # As far as a first error's thread has come when it is interrupted in that import.
+            far.run("import sys, types; sys.modules['linecache'] = types.ModuleType('linecache')")
+            self.assertEqual(far.run("channel.send(1)"), ([1], None))
+            far.run("import sys; del sys.modules['linecache']")
+            self.assertIn("1/0 # here", far.run("1/0 # here")[1]["traceback"])
+
     def test_only_the_last_sources_are_kept(self):
         with Worker() as far:
             for _ in range(300):

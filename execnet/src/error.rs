@@ -253,6 +253,11 @@ pub enum ExecError {
     /// Keyword arguments without a function to take them.
     #[error("keyword arguments need a function to call: name it with `Source::call`")]
     ArgumentsWithoutFunction,
+    /// A keyword argument takes the place of the channel.
+    #[error(
+        "`channel` is the function's first argument already; name the keyword argument otherwise"
+    )]
+    ChannelArgument,
     /// The function does not take the channel.
     #[error("`{function}` takes {} first; a function to be called takes `channel` first", .found.as_deref().unwrap_or("nothing"))]
     FirstArgument {

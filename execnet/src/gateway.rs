@@ -18,8 +18,11 @@ use tracing::Instrument;
 
 use crate::{Channel, ExecError, GatewayLost, Output, OutputStream, Source};
 
-/// Lines of stderr that a [`GatewayLost`] keeps.
+/// Lines of stderr that a [`GatewayLost`] keeps …
 const LAST_LINES: usize = 20;
+/// … unless they are faulthandler's trace of a crash: at most 100 frames, the innermost first.
+const CRASH_LINES: usize = 130;
+const CRASH: &str = "Fatal Python error";
 /// How long a far end whose link has ended may take to end itself; longer than the worker needs to interrupt its tasks
 /// and give up on them.
 const ENDING: Duration = Duration::from_millis(2_500);
@@ -163,7 +166,7 @@ impl Gateway {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Asks the worker how it is; it answers while tasks run. A dict with at least `channels`,
+    /// Asks the worker how it is; it answers while tasks run, and before what was sent just now has begun. A dict with at least `channels`,
     /// `executing`, `queued` and `execmodel`. Cancel safe.
     ///
     /// # Errors
@@ -319,7 +322,7 @@ impl Starting {
             };
             let ending = end(&guard).await;
             last_output(stderr.as_ref(), follower).await;
-            let lines = stderr.map(|stderr| stderr.tail_lines(LAST_LINES)).unwrap_or_default();
+            let lines = stderr.as_ref().map(last_lines).unwrap_or_default();
             let address = guard.address().to_owned();
             let lost = GatewayLost::new(id, address, ending, lines, cause);
             if exiting.load(Ordering::Relaxed) {
@@ -374,6 +377,14 @@ async fn end(guard: &Guard) -> Option<Ending> {
     }
     guard.kill();
     timeout(KILLED, guard.wait()).await.ok()
+}
+
+/// What explains a death best: the trace of a crash, or the last lines.
+fn last_lines(stderr: &Stderr) -> Vec<String> {
+    let mut lines = stderr.tail_lines(CRASH_LINES);
+    let crash = lines.iter().rposition(|line| line.starts_with(CRASH));
+    let start = crash.unwrap_or_else(|| lines.len().saturating_sub(LAST_LINES));
+    lines.split_off(start)
 }
 
 /// Waits until the last output has arrived and been handed on, within bounds.

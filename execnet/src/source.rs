@@ -45,6 +45,9 @@ impl Source {
     }
 
     /// Calls this function of the program, with `channel` first and the arguments given by [`arg`](Self::arg).
+    ///
+    /// What it returns, unless that is `None`, is the last item. An async function is awaited; a generator is refused, since nobody
+    /// would run its body.
     #[must_use]
     pub fn call(mut self, function: impl Into<String>) -> Self {
         self.function = Some(function.into());
@@ -63,6 +66,9 @@ impl Source {
         let Self { text, filename, function, kwargs } = self;
         if function.is_none() && !kwargs.is_empty() {
             return Err(ExecError::ArgumentsWithoutFunction);
+        }
+        if kwargs.contains_key("channel") {
+            return Err(ExecError::ChannelArgument);
         }
         let source = match text {
             Text::Given(text) => text,
@@ -153,6 +159,12 @@ mod tests {
     fn arguments_need_a_function() {
         let error = Source::from("1").arg("x", 1).into_request().unwrap_err();
         assert!(matches!(error, ExecError::ArgumentsWithoutFunction));
+    }
+
+    #[test]
+    fn the_channel_is_no_argument_of_the_callers() {
+        let error = Source::from("def f(channel): 1").call("f").arg("channel", 1).into_request();
+        assert!(matches!(error, Err(ExecError::ChannelArgument)));
     }
 
     #[test]

@@ -215,7 +215,8 @@ async fn a_callback_that_raises_at_the_end_harms_its_channel_alone() {
 async fn a_crash_in_c_is_explained_with_its_stack() {
     everywhere("", |gw| async move {
         let source =
-            Source::from("import faulthandler\ndef crash():\n    faulthandler._sigsegv()\ncrash()");
+            // Deep enough that the last lines alone would not have the place.
+            Source::from("import faulthandler\ndef crash(n):\n    crash(n - 1) if n else faulthandler._sigsegv()\ncrash(50)");
         let mut channel = gw.remote_exec(source.named("tasks/crash.py")).await.unwrap();
         let Err(ReceiveError::Lost(lost)) = channel.receive_value().await else {
             panic!("a dead worker")

@@ -685,7 +685,7 @@ fn dropping_the_last_handle_kills_the_worker() {
 #[test]
 fn the_end_of_the_process_leaves_no_worker() {
     let Some(spec) = spec() else { return };
-    for way in ["return", "exit", "panic", "-INT", "-KILL"] {
+    for way in ["return", "exit", "panic", "-TERM", "-KILL"] {
         let (spec, lifeline) = (spec.clone(), Lifeline::new());
         watched(move || {
             let mut process = Command::new(std::env::current_exe().unwrap())

@@ -1,7 +1,6 @@
 //! What several tests need.
 #![allow(dead_code, unreachable_pub, reason = "shared by several tests, each of which uses a part")]
 
-#[cfg(feature = "blocking")]
 pub mod threads;
 
 use std::collections::BTreeSet;

@@ -15,6 +15,7 @@
 //! channel.send(&21)?;
 //! let n: i64 = channel.receive_timeout(Duration::from_secs(5))?;
 //! assert_eq!(n, 42);
+//! channel.finish_sending();
 //!
 //! // All that come. A remote exception or a dead worker is an error, it never looks like the end.
 //! for item in &mut gw.remote_exec("for n in range(3): channel.send(n)")? {

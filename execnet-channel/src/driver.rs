@@ -119,6 +119,7 @@ where
             self.yielded = false;
             self.settled = written
                 && (!state.core.poll_transmit(now, &mut self.batch) || !state.core.has_output());
+            state.collect(&mut self.wakers);
         }
         let mut again = false;
         if self.read_buf.is_none() && !self.read_ended && state.wants_input() {
@@ -129,9 +130,8 @@ where
         if ended {
             state.driver_runs();
         } else {
-            state.driver_sleeps(cx);
+            state.driver_sleeps(cx, written);
         }
-        state.collect(&mut self.wakers);
         let deadline = state.core.next_deadline();
         drop(state);
         self.wakers.drain(..).for_each(Waker::wake);
@@ -237,6 +237,9 @@ where
             let read = if running { this.poll_read(cx) } else { None };
             let again = (read.is_some() || !this.settled) && this.consult(cx, read);
             let wrote = this.poll_write(cx);
+            if !this.batch.is_empty() {
+                this.shared.lock().driver_is_stuck();
+            }
             if again || wrote && !this.settled {
                 continue;
             }
@@ -245,9 +248,6 @@ where
             }
             if !this.flushed {
                 this.flushed = Pin::new(&mut this.writer).poll_flush(cx).is_ready();
-            }
-            if !this.batch.is_empty() {
-                this.shared.lock().driver_waits_for_writer();
             }
             return Poll::Pending;
         }

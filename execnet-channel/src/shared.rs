@@ -17,9 +17,9 @@ pub(crate) struct Shared(Mutex<State>);
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) core: Connection,
-    /// The driver, unless it is about to look.
+    /// The driver, while it sleeps.
     driver: Option<Waker>,
-    /// It does not wait for its writer: whoever gives it something to write wakes it.
+    /// It has nothing to write: whoever changes that wakes it.
     driver_idle: bool,
     readers: FxHashMap<ChannelId, Waker>,
     writers: FxHashMap<ChannelId, Waker>,
@@ -137,16 +137,16 @@ impl State {
         self.driver = None;
     }
 
-    /// The driver is about to sleep.
-    pub(crate) fn driver_sleeps(&mut self, cx: &Context<'_>) {
+    /// The driver is about to sleep; `idle` when it has nothing to write.
+    pub(crate) fn driver_sleeps(&mut self, cx: &Context<'_>, idle: bool) {
         if !self.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
             self.driver = Some(cx.waker().clone());
         }
-        self.driver_idle = true;
+        self.driver_idle = idle;
     }
 
-    /// More to write is no reason to wake the driver: the writer will.
-    pub(crate) fn driver_waits_for_writer(&mut self) {
+    /// What the driver took to write must wait for the link: more of it is no reason to wake it.
+    pub(crate) fn driver_is_stuck(&mut self) {
         self.driver_idle = false;
     }
 

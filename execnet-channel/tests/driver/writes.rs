@@ -26,10 +26,26 @@ async fn all_messages_that_wait_leave_with_one_call() {
             }
         }
         assert_eq!(ends.a.writes.take(), (0, 0), "only the driver writes");
-        // With several channels it lets their tasks go first once, to write it all together.
         while ends.a.driver.poll_if_woken() {}
         assert_eq!(ends.a.writes.take(), (1, count * (8 + 32)));
     }
+}
+
+#[tokio::test]
+async fn with_several_channels_the_tasks_that_are_ready_go_first() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut one, _far_one) = ends.open();
+    let (mut other, _far_other) = ends.open();
+    ends.run();
+    ends.a.writes.take();
+    now(one.send(message(1))).unwrap();
+    assert!(ends.a.driver.poll_if_woken());
+    assert_eq!(ends.a.writes.take(), (0, 0));
+    // What was ready when the driver was woken.
+    now(other.send(message(2))).unwrap();
+    assert!(ends.a.driver.poll_if_woken());
+    assert_eq!(ends.a.writes.take(), (1, 2 * (8 + 32)));
+    assert!(!ends.a.driver.poll_if_woken(), "once is enough");
 }
 
 #[tokio::test]

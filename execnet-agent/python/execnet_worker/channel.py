@@ -139,7 +139,7 @@ class Channel:
     def receive(self, timeout=None):
         """The next item. After the last one RemoteError or EndOfChannel, an EOFError, for ever.
 
-        TimeoutError when nothing comes within `timeout` seconds.
+        TimeoutError when nothing comes within `timeout` seconds; 0 does not wait.
         """
         if self._stream.has_callback:
             raise OSError("cannot receive: channel %s has a callback" % self._stream.number)

@@ -19,6 +19,8 @@ class SimpleQueue:
         self._awaken()
 
     def get(self, block=True, timeout=None):
+        if timeout is not None and timeout < 0:
+            raise ValueError("'timeout' must be a non-negative number")
         end = None if timeout is None else monotonic() + timeout
         while True:
             try:

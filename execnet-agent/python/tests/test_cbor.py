@@ -148,6 +148,11 @@ class Refused(unittest.TestCase):
         self.assertRefused(fractions.Fraction(1, 3), TypeError, "item is fractions.Fraction")
         self.assertRefused(range(3), TypeError, "item is range")
 
+    def test_a_name_makes_no_type(self):
+        for name in "list", "dict", "str", "int", "Channel":
+            impostor = type(name, (), {"id": 1, "__len__": lambda self: 0, "__module__": "other"})
+            self.assertRefused([impostor()], TypeError, "item[0] is other." + name)
+
     def test_text_that_is_none(self):
         self.assertRefused({"name": ["ok\udcff"]}, ValueError,
                            "item['name'][0] has a lone surrogate at index 2")

@@ -1,5 +1,6 @@
 """The rules of channels, on a connection in this process with a scripted controller."""
 
+import builtins
 import contextlib
 import gc
 import io
@@ -67,6 +68,7 @@ class Receiving(unittest.TestCase):
                 error = caught.exception
                 self.assertEqual((error.type, error.message, error.traceback, str(error)),
                                  ("ValueError", "bad", "the traceback", "the traceback"))
+                self.assertEqual(error.formatted, "the traceback")
             self.assertTrue(channel.isclosed())
             self.assertEqual(far.expect(CLOSE, number), b"")
 
@@ -85,7 +87,9 @@ class Receiving(unittest.TestCase):
                 with self.assertRaises(channel.TimeoutError) as caught:
                     channel.receive(timeout)
                 self.assertIsInstance(caught.exception, OSError)
+                self.assertIsInstance(caught.exception, builtins.TimeoutError)
                 self.assertRaises(TimeoutError, channel.waitclose, timeout)
+            self.assertRaises(ValueError, channel.receive, -1)
             far.message(number, 1)
             self.assertEqual(channel.receive(60), 1)
 
@@ -142,6 +146,22 @@ class Receiving(unittest.TestCase):
             self.assertTrue(channel.isclosed())
             with self.assertRaisesRegex(OSError, "cannot send: the controller is gone"):
                 channel.send(1)
+
+    def test_what_ended_well_stays_so_when_the_link_ends(self):
+        with LocalWorker() as far:
+            clean, failed, here, last = [far.open() for _ in range(4)]
+            far.write(frame(CLOSE, clean[0]), frame(CLOSE, failed[0], fault("Error", "bad")))
+            here[1].close()
+            far.sync()
+            far.write(frame(CLOSE, here[0]))
+            far.sync()
+            far.hang_up()
+            with self.assertRaisesRegex(OSError, "controller is gone"):
+                last[1].waitclose(60)
+            for _, channel in clean, here:
+                channel.waitclose(60)
+                self.assertRaises(EOFError, channel.receive)
+            self.assertRaises(RemoteError, failed[1].waitclose, 60)
 
     def test_bad_bytes_harm_nobody_else(self):
         with LocalWorker() as far:

@@ -21,6 +21,10 @@ const ENDING: Duration = Duration::from_secs(2);
 /// Lines of output that go into the message about a worker that did not start.
 const OUTPUT_LINES: usize = 20;
 
+/// Keys that say how to reach another machine: beside a process that is started here they would do nothing.
+const REMOTE_KEYS: [&str; 7] =
+    ["ssh_config", "ssh_backend", "token_file", "tls_ca", "tls_cert", "tls_key", "server_name"];
+
 /// What a gateway is made with, besides its specification.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -119,6 +123,12 @@ fn transport(spec: &XSpec, schemes: &Schemes) -> Result<Box<dyn Transport>, Gate
         if spec.contains(key) {
             return Err(not_supported(spec, key));
         }
+    }
+    if matches!(kind, Kind::Popen | Kind::Command)
+        && let Some(key) = REMOTE_KEYS.into_iter().find(|key| spec.contains(key))
+    {
+        let kind = if kind == Kind::Popen { "popen" } else { "command" };
+        return Err(not_supported(spec, &format!("{key}` beside `{kind}")));
     }
     match kind {
         Kind::Popen => {

@@ -115,6 +115,20 @@ async fn a_task_finds_no_pending_exception_and_nothing_imported_for_it() {
     }
 }
 
+/// Theirs: what a type of gateway does not heed does nothing, and nobody is told.
+#[tokio::test]
+async fn no_key_is_ignored() {
+    for (spec, words) in [
+        ("popen//ssh_config=x", "`ssh_config` beside `popen` is not supported"),
+        ("command=python3//tls_key=x", "`tls_key` beside `command` is not supported"),
+        ("command=python3//python=3", "`python` beside `command` is not supported"),
+        ("popen//unheard_of=x", "unknown key `unheard_of`"),
+    ] {
+        let error = bounded(group().make_gateway(spec)).await.expect_err(spec);
+        assert!(error.is_caller_fault() && error.to_string().contains(words), "{spec}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn an_interpreter_that_is_too_old_says_so() {
     let Some(python) = python() else { return };

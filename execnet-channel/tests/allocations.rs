@@ -5,7 +5,7 @@
 mod common;
 
 use std::io::IoSlice;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use allocation_counter::{AllocationInfo, measure};
 use bytes::Bytes;
@@ -190,15 +190,19 @@ fn idle_channels_with_their_handles() {
     let mut channels = Vec::with_capacity(CHANNELS);
     let opened = measure(|| {
         runtime.block_on(async {
-            for _ in 0..CHANNELS {
-                let mut channel = mux.open().unwrap();
-                channel.send(Message::bytes("there")).await.unwrap();
-                let Some(Request::Opened { channel: mut other, .. }) = far.next().await else {
-                    panic!("no channel");
-                };
-                other.recv().await.unwrap();
-                channels.push((channel, other));
-            }
+            let all = async {
+                for _ in 0..CHANNELS {
+                    let mut channel = mux.open().unwrap();
+                    channel.send(Message::bytes("there")).await.unwrap();
+                    let Some(Request::Opened { channel: mut other, .. }) = far.next().await else {
+                        panic!("no channel");
+                    };
+                    other.recv().await.unwrap();
+                    channels.push((channel, other));
+                }
+            };
+            // Only against a hang.
+            tokio::time::timeout(Duration::from_secs(100), all).await.expect("it hangs");
         });
     });
     let handles = size_of_val(&channels[0]) as i64;

@@ -4,7 +4,7 @@ use execnet_channel::{Message, ReceiveError, SendError};
 use execnet_proto::Fault;
 use futures_util::{SinkExt, StreamExt};
 
-use super::support::{Ends, Task, message, now, poll_times, zeros};
+use super::support::{Ends, Task, message, now, taken, zeros};
 
 #[tokio::test]
 async fn a_channel_is_a_sink_and_a_stream() {
@@ -66,7 +66,7 @@ async fn a_sink_that_took_a_message_sends_it_before_a_later_one() {
     let mut ends = Ends::new(1 << 20);
     let (mut channel, mut far) = ends.open();
     let mut sent = 0;
-    while poll_times(1, channel.send(zeros(10_000))).is_some() {
+    while taken(channel.send(zeros(10_000))) {
         sent += 1;
         ends.run();
     }

@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::task::JoinHandle;
 
-use super::support::{message, zeros};
+use super::support::{message, watched, zeros};
 
 #[expect(clippy::disallowed_methods, reason = "here we are the owner who spawns the driver")]
 fn spawn<F: Future<Output: Send> + Send + 'static>(future: F) -> JoinHandle<F::Output> {
@@ -80,29 +80,33 @@ async fn talk(here: Side2, there: Side2) {
 #[tokio::test]
 async fn over_tcp() {
     let (here, there) = tcp().await;
-    talk(start(here, Side::Connector), start(there, Side::FarEnd)).await;
+    watched(talk(start(here, Side::Connector), start(there, Side::FarEnd))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_tcp_on_two_threads() {
     let (here, there) = tcp().await;
-    talk(start(here, Side::Connector), start(there, Side::FarEnd)).await;
+    watched(talk(start(here, Side::Connector), start(there, Side::FarEnd))).await;
 }
 
 #[tokio::test]
 async fn over_a_unix_socket() {
     let (here, there) = UnixStream::pair().unwrap();
-    talk(start(here, Side::Connector), start(there, Side::FarEnd)).await;
+    watched(talk(start(here, Side::Connector), start(there, Side::FarEnd))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn over_a_unix_socket_on_two_threads() {
     let (here, there) = UnixStream::pair().unwrap();
-    talk(start(here, Side::Connector), start(there, Side::FarEnd)).await;
+    watched(talk(start(here, Side::Connector), start(there, Side::FarEnd))).await;
 }
 
 #[tokio::test]
 async fn a_process_that_dies_inside_a_message_is_seen_by_reader_and_sender() {
+    watched(process()).await;
+}
+
+async fn process() {
     let (here, there) = tcp().await;
     let (mux, _incoming, driver) = start(here, Side::Connector);
     let (far, mut far_incoming, far_driver) = start(there, Side::FarEnd);
@@ -129,6 +133,10 @@ async fn a_process_that_dies_inside_a_message_is_seen_by_reader_and_sender() {
 
 #[tokio::test]
 async fn a_farewell_arrives_although_much_is_on_its_way_here() {
+    watched(farewell()).await;
+}
+
+async fn farewell() {
     let (here, there) = tcp().await;
     let (mux, incoming, driver) = start(here, Side::Connector);
     let (far, mut far_incoming, far_driver) = start(there, Side::FarEnd);

@@ -27,14 +27,18 @@ impl Wake for Wakes {
 pub struct Task<F: Future> {
     future: Pin<Box<Unconstrained<F>>>,
     wakes: Arc<Wakes>,
+    polls: usize,
     pub output: Option<F::Output>,
 }
+
+/// After so many polls a future is going in circles.
+const ENDLESS: usize = 1_000_000;
 
 impl<F: Future> Task<F> {
     /// Never polled, and woken once, as a spawned task is.
     pub fn new(future: F) -> Self {
         let wakes = Arc::new(Wakes(AtomicUsize::new(1)));
-        Self { future: Box::pin(unconstrained(future)), wakes, output: None }
+        Self { future: Box::pin(unconstrained(future)), wakes, polls: 0, output: None }
     }
 
     /// How often it was woken since it was last polled, or this was last asked.
@@ -45,6 +49,8 @@ impl<F: Future> Task<F> {
     /// Polls once, unless it has ended. True when it has.
     pub fn poll(&mut self) -> bool {
         self.wakes();
+        self.polls += 1;
+        assert!(self.polls < ENDLESS, "it wakes itself for ever");
         if self.output.is_none() {
             let waker = Waker::from(self.wakes.clone());
             if let Poll::Ready(output) = self.future.as_mut().poll(&mut Context::from_waker(&waker))
@@ -80,6 +86,12 @@ pub fn poll_times<F: Future>(times: usize, future: F) -> Option<F::Output> {
 #[track_caller]
 pub fn now<F: Future>(future: F) -> F::Output {
     poll_times(1, future).expect("it was to be ready at once")
+}
+
+/// Whether a message was taken at once; otherwise it was not sent.
+#[track_caller]
+pub fn taken<E: std::fmt::Debug>(send: impl Future<Output = Result<(), E>>) -> bool {
+    poll_times(1, send).map(Result::unwrap).is_some()
 }
 
 /// What a [`Counter`] has counted.
@@ -214,6 +226,11 @@ impl Ends {
         self.run();
         (here, self.b.accept())
     }
+}
+
+/// Only against tests that hang: far longer than any takes.
+pub async fn watched<T>(test: impl Future<Output = T>) -> T {
+    tokio::time::timeout(std::time::Duration::from_secs(100), test).await.expect("it hangs")
 }
 
 pub fn message(number: usize) -> Message {

@@ -2,7 +2,7 @@
 
 use execnet_channel::{Config, Request};
 
-use super::support::{Ends, Task, message, now, poll_times, zeros};
+use super::support::{Ends, Task, message, now, poll_times, taken, zeros};
 
 #[tokio::test]
 async fn many_sends_wake_the_driver_once() {
@@ -45,26 +45,27 @@ async fn a_blocked_sender_is_woken_once_by_credit_and_not_before() {
     let mut ends = Ends::new(1 << 20);
     let (mut channel, mut far) = ends.open();
     let mut sent = 0;
-    while poll_times(1, channel.send(zeros(992))).is_some() {
+    while taken(channel.send(zeros(992))) {
         sent += 1;
         ends.run();
     }
     assert_eq!(sent, (256 << 10) / 1_000);
     let mut sender = Task::new(channel.send(zeros(992)));
     assert!(!sender.poll());
-    // Half of the window is read before credit comes back.
-    for _ in 0..sent / 2 {
+    let mut read = 0;
+    let wakes = loop {
         now(far.recv()).unwrap();
+        read += 1;
         ends.run();
-        if sender.wakes() > 0 {
-            break;
+        match sender.wakes() {
+            0 => assert!(read < sent, "everything was read, and nobody told the sender"),
+            wakes => break wakes,
         }
-    }
-    while !sender.poll_if_woken() {
-        now(far.recv()).unwrap();
-        ends.run();
-    }
-    assert!(sender.output.is_some(), "woken, and still blocked");
+    };
+    // Half of the window; a reader gives credit back 64 KiB at a time.
+    assert!(read * 1_000 >= 128 << 10 && read * 1_000 <= (128 << 10) + (64 << 10), "{read}");
+    assert_eq!(wakes, 1);
+    assert!(sender.poll(), "woken, and still blocked");
 }
 
 #[tokio::test]
@@ -128,7 +129,7 @@ async fn everybody_is_told_of_the_end() {
     let mut ends = Ends::new(1 << 20);
     let (channel, _far) = ends.open();
     let (mut sender, mut receiver) = channel.split();
-    while poll_times(1, sender.send(zeros(10_000))).is_some() {
+    while taken(sender.send(zeros(10_000))) {
         ends.run();
     }
     let (mux, other) = (ends.a.mux.clone(), ends.a.mux.clone());

@@ -1,6 +1,10 @@
 //! How many calls to the system the messages cost.
 
-use super::support::{Ends, message, now, zeros};
+use execnet_channel::{Config, Mux};
+use execnet_proto::Side;
+use tokio::io::{BufWriter, duplex, split};
+
+use super::support::{End, Ends, Task, message, now, zeros};
 
 #[tokio::test]
 async fn preamble_hello_open_and_first_messages_leave_with_one_call() {
@@ -91,4 +95,23 @@ async fn credit_is_not_sent_for_each_message() {
     }
     // 40,000 bytes of credit used: less than half of any window.
     assert_eq!(ends.b.writes.take(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_writer_that_gathers_is_flushed_when_there_is_nothing_more_to_write() {
+    let (here, there) = duplex(1 << 20);
+    let (reader, writer) = split(here);
+    let writer = BufWriter::with_capacity(1 << 20, writer);
+    let (mux, _incoming, driver) =
+        Mux::new(reader, writer, Side::Connector, Config::default()).unwrap();
+    let mut driver = Task::new(driver);
+    let mut far = End::new(there, Side::FarEnd, Config::default());
+    let mut channel = mux.open().unwrap();
+    while driver.poll_if_woken() | far.driver.poll_if_woken() {}
+    let mut there = far.accept();
+    for number in 0..10 {
+        now(channel.send(message(number))).unwrap();
+        while driver.poll_if_woken() | far.driver.poll_if_woken() {}
+        assert_eq!(now(there.recv()).unwrap(), Some(message(number)));
+    }
 }

@@ -193,3 +193,33 @@ fn an_unfinished_message_holds_no_more_than_has_arrived() {
     peer.data(id(1), true, 1_008).assert_alive();
     assert_eq!(peer.core.diagnostics().unread, 2_000);
 }
+
+#[test]
+fn when_the_oldest_unfinished_message_is_given_up_the_next_one_gets_its_room() {
+    // By its sender, by its reader, and by whoever closes.
+    let give_up: [fn(&mut Peer); 3] = [
+        |peer| {
+            peer.close(id(1));
+        },
+        |peer| peer.core.discard(id(1)),
+        |peer| peer.core.close(id(1), None),
+    ];
+    for give_up in give_up {
+        let mut peer = Peer::greeted(Side::FarEnd, least());
+        for number in [1, 3] {
+            peer.open(id(number));
+            peer.core.accept(id(number));
+        }
+        peer.data(id(1), true, 8 << 10);
+        for _ in 0..8 {
+            peer.data(id(3), true, 8 << 10);
+        }
+        peer.assert_alive();
+        assert_eq!(peer.said(), [], "there is room for the oldest one only");
+        give_up(&mut peer);
+        peer.assert_alive();
+        let credit = Frame::Credit { channel: Some(id(3)), amount: 64 << 10 };
+        let said = peer.said();
+        assert!(said.contains(&credit), "its sender waits for ever: {said:?}");
+    }
+}

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use execnet_channel::Message;
 use execnet_channel::core::Event;
 use execnet_channel::sim::Sim;
-use execnet_proto::{OutputStream, Terminate};
+use execnet_proto::{Frame, OutputStream, Terminate};
 
-use super::common::{least, recv_all};
+use super::common::peer::Peer;
+use super::common::{id, least, recv_all};
 use super::told::{
-    A, B, assert_alive, assert_nothing, blocked, costing, greeted, greeted_with, open,
+    A, B, assert_alive, assert_nothing, blocked, costing, greeted, greeted_with, open, roomy,
 };
 
 #[test]
@@ -28,6 +29,22 @@ fn a_ping_takes_the_way_there_and_back() {
             assert_eq!(sim.events(side), [Event::Pong { token, round_trip: 2 * latency }]);
         }
     }
+}
+
+#[test]
+fn answers_leave_before_the_messages_that_wait() {
+    let mut peer = Peer::greeted(B, roomy());
+    peer.open(id(1));
+    peer.core.accept(id(1));
+    for _ in 0..3 {
+        peer.core.try_send(id(1), costing(1_000)).unwrap();
+    }
+    peer.frame(Frame::Ping([7; 8])).frame(Frame::Status(Bytes::new()));
+    peer.core.answer_status(Bytes::from_static(b"\xa0"));
+    let said = peer.said();
+    assert_eq!(said[0], Frame::Pong([7; 8]));
+    assert_eq!(said[1], Frame::Status(Bytes::from_static(b"\xa0")));
+    assert_eq!(said.len(), 5, "and then three messages");
 }
 
 #[test]

@@ -203,7 +203,8 @@ impl Gateway {
     }
 
     /// Ends the far end: tasks that run, and those already sent, may go on for three quarters of `patience`, then are
-    /// interrupted, and killed when all of it has passed. An idle one ends at once.
+    /// interrupted, and killed when all of it has passed. An idle one ends at once, and so does a task that waits for input: after what was
+    /// sent before this, there is no more.
     ///
     /// Comes back when the process is gone, with how it ended; `None` when there is no process, or when not even killing helped
     /// within 2 s. Dropping the future does not take the request back.

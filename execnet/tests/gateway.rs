@@ -427,6 +427,22 @@ async fn a_task_sent_just_before_exit_runs() {
 }
 
 #[tokio::test]
+async fn exit_ends_the_input_of_tasks_that_wait_for_it() {
+    everywhere(|gw| async move {
+        let source = "for x in channel: channel.send(x)\nchannel.send('that was all')";
+        let mut channel = gw.remote_exec(source).await.unwrap();
+        channel.send("sent before").await.unwrap();
+        // An hour of patience, of which nothing is used.
+        let ending = bounded(gw.exit(Duration::from_secs(3_600))).await;
+        assert_eq!(ending, Some(Ending::Exited(0)));
+        for expected in ["sent before", "that was all"] {
+            assert_eq!(channel.receive::<String>().await.unwrap(), expected);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn exit_interrupts_then_kills() {
     everywhere(|gw| async move {
         let source = "

@@ -112,6 +112,10 @@ class Tasks:
             self.kill_at = interrupt_at + kill
             self.kill = kill
         if first:
+            # Who waits for more input waits in vain; what is on its way is still to come whole.
+            for stream in list(self.connection.channels.values()):
+                if not (stream.request_due or stream.parts):
+                    stream.end()
             start_new_thread(self._watch, ())
         else:
             self.events.put(None)

@@ -345,18 +345,22 @@ class End(unittest.TestCase):
 
     def test_tasks_that_were_sent_run_to_their_end(self):
         with Worker({"execmodel": "main_thread_only"}) as far:
-            running = far.exec("channel.receive(); channel.send(1)")
+            running = far.exec("channel.send([x for x in channel])")
+            far.message(running, "sent before")
             queued = [far.exec("channel.send(%d)" % n) for n in range(3)]
-            far.terminate(1000, 1000)
+            far.terminate(1000, 1000)  # which is the end of all input
             late = far.exec("channel.send('late')")
-            fault = cbor.loads(far.expect(CLOSE, late))
-            self.assertIn("takes no new tasks", fault["message"])
-            far.write(frame(CLOSE, late))
-            far.message(running, None)
-            self.assertEqual(far.close(running), ([1], None))
-            for n, number in enumerate(queued):
-                self.assertEqual(far.close(number), ([n], None))
-            self.assertIsNone(far.end())
+            items, faults = {}, {}
+            for kind, number, payload in far.frames():
+                if kind == DATA | CBOR:
+                    items.setdefault(number, []).append(cbor.loads(payload))
+                elif kind == CLOSE:
+                    faults[number] = payload
+            expected = {number: [n] for n, number in enumerate(queued)}
+            expected[running] = [["sent before"]]
+            self.assertEqual(items, expected)
+            self.assertIn("takes no new tasks", cbor.loads(faults.pop(late))["message"])
+            self.assertEqual(faults, dict.fromkeys([0, running] + queued, b""))
             self.assertEqual(far.wait(), 0)
 
     def test_a_task_sent_just_before_runs(self):
@@ -382,17 +386,16 @@ class End(unittest.TestCase):
     @unittest.skipUnless(INTERRUPTS_THREADS, "interrupts other threads than the main one")
     def test_threads_are_interrupted_too(self):
         with Worker() as far:
-            first = far.exec("channel.send(1)\nwhile True: pass")
-            far.item(first)
-            second = far.exec("channel.send(1)\nchannel.receive()")
-            far.item(second)
+            tasks = [far.exec("channel.send(1)\nwhile True: pass") for _ in range(2)]
+            for _ in tasks:
+                kind, number, _ = far.frame()
+                self.assertIn(number, tasks)
             far.terminate(0, 1000)
             kinds = {}
             for kind, number, payload in far.frames():
-                if number == 0:
-                    break
-                kinds[number] = cbor.loads(payload)["type"]
-            self.assertEqual(kinds, {first: "KeyboardInterrupt", second: "KeyboardInterrupt"})
+                if kind == CLOSE and number:
+                    kinds[number] = cbor.loads(payload)["type"]
+            self.assertEqual(kinds, dict.fromkeys(tasks, "KeyboardInterrupt"))
             self.assertEqual(far.wait(), 0)
 
     def test_what_they_end_with_is_waited_for(self):
@@ -400,19 +403,27 @@ class End(unittest.TestCase):
             first = far.exec("channel.send(1)\nwhile True: pass")
             far.item(first)
             second = far.exec(
-                "text = []\n"
                 "class Late(Exception):\n"
                 "    def __str__(self):\n"
-                "        if not text: text.append(channel.receive())\n"
-                "        return text[0]\n"
+                "        for _ in range(3): channel.send(bytes(100000))\n"
+                "        return 'at last'\n"
                 "channel.send(1)\n"
-                "try: channel.receive()\n"
+                "try:\n"
+                "    while True: len('')\n"
                 "except KeyboardInterrupt: raise Late")
             far.item(second)
             far.terminate(0, 1000)
-            self.assertEqual(cbor.loads(far.expect(CLOSE, first))["type"], "KeyboardInterrupt")
-            far.message(second, "at last")
-            self.assertEqual(cbor.loads(far.expect(CLOSE, second))["message"], "at last")
+            for kind, number, payload in far.frames():
+                if kind == CLOSE:
+                    break
+            self.assertEqual((number, cbor.loads(payload)["type"]), (first, "KeyboardInterrupt"))
+            # It waits for credit, while it tells what went wrong.
+            credit = (1 << 22).to_bytes(4, "big")
+            far.write(frame(CREDIT, second, credit), frame(CREDIT, 0, credit))
+            for kind, number, payload in far.frames():
+                if kind == CLOSE:
+                    break
+            self.assertEqual((number, cbor.loads(payload)["message"]), (second, "at last"))
 
     def test_after_that_the_kill(self):
         with Worker() as far:

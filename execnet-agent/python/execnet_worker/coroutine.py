@@ -4,15 +4,31 @@ import asyncio
 
 
 def run(awaitable, task):
-    """What `awaitable` gives."""
+    """What `awaitable` gives.
+
+    An interrupt cancels it, as asyncio itself does from 3.11 on: KeyboardInterrupt in the middle of
+    the event loop may lose the step of a coroutine, which is then waited for in vain.
+    """
+    cancelled = []
     try:
-        return _run(_wait(awaitable, task))
+        return _run(_wait(awaitable, task, cancelled))
+    except asyncio.CancelledError:
+        if cancelled:
+            raise KeyboardInterrupt
+        raise
     finally:
-        task.loop = None
+        task.cancel = None
 
 
-async def _wait(awaitable, task):
-    task.loop = asyncio.get_event_loop()  # an interrupt has to wake it
+async def _wait(awaitable, task, cancelled):
+    loop = asyncio.get_event_loop()
+    main = _current_task()
+
+    def cancel():
+        cancelled.append(True)
+        main.cancel()
+
+    task.cancel = loop.call_soon_threadsafe, cancel, cancelled
     return await awaitable
 
 
@@ -35,3 +51,4 @@ def _run_in_36(main):
 
 
 _run = getattr(asyncio, "run", _run_in_36)
+_current_task = getattr(asyncio, "current_task", None) or asyncio.Task.current_task

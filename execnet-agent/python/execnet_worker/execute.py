@@ -16,7 +16,7 @@ from .stream import Empty, SimpleQueue
 class Task:
     """One EXEC, from its frame until both its program and its channel are done."""
 
-    __slots__ = ("number", "stream", "channel", "request", "in_main", "runner", "thread", "loop",
+    __slots__ = ("number", "stream", "channel", "request", "in_main", "runner", "thread", "cancel",
                  "interrupts", "unwatched", "done")
 
     def __init__(self, number, stream):
@@ -27,7 +27,7 @@ class Task:
         self.in_main = True
         self.runner = None  # its thread, unless that is the main thread
         self.thread = None  # the number of its thread, while its program runs
-        self.loop = None  # while an async function runs
+        self.cancel = None  # while an async function runs, how to cancel it
         self.interrupts = []  # an entry while one is on its way to the thread
         self.unwatched = [True]  # empty from the first interrupt on
         self.done = False
@@ -93,7 +93,6 @@ class Tasks:
         if task is None or not task.thread:
             return
         if task.in_main:
-            self.to_interrupt = task
             start_new_thread(self._interrupt_main, (task,))
         elif not task.interrupts:
             task.interrupts.append(None)
@@ -251,6 +250,9 @@ class Tasks:
             self.events.put(None)
 
     def _interrupt_main(self, task):
+        if _cancel(task):
+            return
+        self.to_interrupt = task
         # A signal that comes just before a system call does not end it: send more until one is
         # seen. A program's own handler would see them all, it gets one.
         while self.to_interrupt is task and task.thread:
@@ -262,19 +264,14 @@ class Tasks:
     def _interrupt_thread(self, task):
         try:
             from ctypes import c_ulong, py_object, pythonapi
-            thread = task.thread
+            thread = not _cancel(task) and task.thread
             if thread and task.runner.is_alive():
                 pythonapi.PyThreadState_SetAsyncExc(c_ulong(thread), py_object(KeyboardInterrupt))
                 stream = task.stream.connection.blocked.get(thread)
                 if stream:
                     stream.nudge()
-                loop = task.loop
-                if loop:
-                    loop.call_soon_threadsafe(int)
         except (ImportError, AttributeError):
             pass  # this Python cannot
-        except RuntimeError:
-            pass  # the loop has ended
         finally:
             task.interrupts.clear()
         # It may have come so late that it hit what tells the task's end, in which nothing of ours
@@ -321,6 +318,24 @@ class Tasks:
         if kill_group and os.getpgrp() == os.getpid():
             os.killpg(0, SIGKILL)
         os._exit(code)
+
+
+def _cancel(task):
+    """Cancels the async function that a task runs. False when there is none, or when other code keeps
+    its event loop from running: that is to be interrupted where it is.
+    """
+    if not task.cancel:
+        return False
+    call, cancel, cancelled = task.cancel
+    try:
+        call(cancel)
+    except RuntimeError:
+        return False  # the loop has ended
+    for _ in range(50):
+        if cancelled:
+            return True
+        sleep(0.01)
+    return False
 
 
 def _perform(task):

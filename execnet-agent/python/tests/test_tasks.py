@@ -486,7 +486,8 @@ class Interrupts(unittest.TestCase):
         source = "async def f(channel):\n    import asyncio\n    channel.send(1)\n    %s"
         with Worker() as far:
             for _ in range(2):  # in the main thread, then in another
-                for body in "await asyncio.sleep(1000)", "while True: await asyncio.sleep(0)":
+                for body in ("await asyncio.sleep(1000)", "while True: await asyncio.sleep(0)",
+                             "while True: len('')"):
                     number = far.exec(source % body, function="f")
                     self.assertEqual(far.item(number), 1)
                     far.interrupt(number)

@@ -118,3 +118,17 @@ fn without_settings_nothing_is_ever_due() {
     open(&mut sim);
     assert_alive(&mut sim);
 }
+
+#[test]
+fn our_own_pings_leave_room_for_those_of_callers() {
+    // Whose answers wake a caller that found no room; those to our own wake nobody.
+    let mut peer = Peer::greeted(Side::Connector, Config { keepalive: Some(SECOND), ..least() });
+    for _ in 0..100 {
+        peer.now += SECOND;
+        peer.core.handle_timeout(peer.now);
+    }
+    assert_eq!(peer.said().len(), 32);
+    let now = peer.now;
+    assert_eq!((0..100).filter(|token| peer.core.ping(now, *token)).count(), 32);
+    peer.assert_alive();
+}

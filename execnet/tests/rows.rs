@@ -193,15 +193,15 @@ async fn arguments_that_do_not_fit_are_told() {
     let unhashable = Value::Dict(vec![(Value::list([1]), Value::None)]);
     let error = bounded(call("x", unhashable)).await.unwrap_err();
     assert!(matches!(error, ExecError::Argument(_)), "{error}");
+    let error = bounded(call("channel", 1.into())).await.unwrap_err();
+    assert!(matches!(error, ExecError::ChannelArgument), "{error}");
     // Python's own words.
-    for (name, words) in [("y", "argument 'y'"), ("channel", "argument 'channel'")] {
-        let mut channel = bounded(call(name, 1.into())).await.unwrap();
-        let Err(ReceiveError::Remote(error)) = bounded(channel.receive_value()).await else {
-            panic!("{name}")
-        };
-        assert_eq!(error.kind(), "TypeError");
-        assert!(error.message().contains(words), "{error}");
-    }
+    let mut channel = bounded(call("y", 1.into())).await.unwrap();
+    let Err(ReceiveError::Remote(error)) = bounded(channel.receive_value()).await else {
+        panic!("a wrong name")
+    };
+    assert_eq!(error.kind(), "TypeError");
+    assert!(error.message().contains("argument 'y'"), "{error}");
     group.terminate(PATIENCE).await.unwrap();
 }
 

@@ -114,6 +114,7 @@ class Tasks:
             # Who waits for more input waits in vain; what is on its way is still to come whole.
             for stream in list(self.connection.channels.values()):
                 if not (stream.request_due or stream.parts):
+                    stream.ended = True
                     stream.end()
             start_new_thread(self._watch, ())
         else:

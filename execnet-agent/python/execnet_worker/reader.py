@@ -129,7 +129,7 @@ class Reader:
                 stream.parts = [form, payload]
                 stream.parts_size = size
             stream.exempt += cost
-            if stream.closed:
+            if stream.closed or stream.ended:
                 stream.parts[1:] = ()
             elif stream.is_due():
                 connection.urge(stream)
@@ -137,7 +137,7 @@ class Reader:
         if parts:
             payload = parts[1:]
             stream.parts = None
-        if stream.closed:
+        if stream.closed or stream.ended:
             stream.exempt += cost
             return
         stream.arrived += cost

@@ -46,7 +46,7 @@ class Stream(Account):
         "connection", "number", "handle", "handle_ref", "task",
         "outbox", "waiters", "taken", "closed", "finished", "dropped", "has_callback", "calling",
         "inbox", "request_due", "arrived", "exempt", "parts", "parts_size",
-        "over", "close_received", "fault", "lost",
+        "over", "ended", "close_received", "fault", "lost",
         "offset", "eof_sent", "close_sent",
     )
 
@@ -71,6 +71,7 @@ class Stream(Account):
         self.parts = None  # an unfinished message: its format and its fragments
         self.parts_size = 0
         self.over = False  # the other side sends no more messages
+        self.ended = False  # what it still sends is not taken: the worker is to end
         self.close_received = False
         self.fault = None
         self.lost = None

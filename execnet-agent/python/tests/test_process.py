@@ -345,7 +345,8 @@ class End(unittest.TestCase):
 
     def test_tasks_that_were_sent_run_to_their_end(self):
         with Worker({"execmodel": "main_thread_only"}) as far:
-            running = far.exec("channel.send([x for x in channel])")
+            running = far.exec("channel.send([x for x in channel])\n"
+                               "channel.send(bytes(100000))")  # waits for credit
             far.message(running, "sent before")
             queued = [far.exec("channel.send(%d)" % n) for n in range(3)]
             far.terminate(1000, 1000)  # which is the end of all input
@@ -356,12 +357,34 @@ class End(unittest.TestCase):
                     items.setdefault(number, []).append(cbor.loads(payload))
                 elif kind == CLOSE:
                     faults[number] = payload
+                    if number == late:
+                        credit = (1 << 22).to_bytes(4, "big")
+                        far.write(frame(CREDIT, running, credit), frame(CREDIT, 0, credit))
             expected = {number: [n] for n, number in enumerate(queued)}
             expected[running] = [["sent before"]]
             self.assertEqual(items, expected)
             self.assertIn("takes no new tasks", cbor.loads(faults.pop(late))["message"])
             self.assertEqual(faults, dict.fromkeys([0, running] + queued, b""))
             self.assertEqual(far.wait(), 0)
+
+    def test_the_end_of_the_input_stays(self):
+        with Worker() as far:
+            number = far.exec("channel.send(list(channel))\n"
+                              "for _ in range(3): channel.send(bytes(100000))\n"  # for credit
+                              "for _ in range(3): channel.send(list(channel))")
+            far.message(number, "before")
+            far.terminate(1000, 1000)
+            self.assertEqual(far.item(number), ["before"])
+            far.message(number, "behind")
+            far.write(frame(PING, 0, b"syncsync"))
+            for found in far.frames():
+                if found == (PONG, 0, b"syncsync"):
+                    break
+            credit = (1 << 22).to_bytes(4, "big")
+            far.write(frame(CREDIT, number, credit), frame(CREDIT, 0, credit))
+            items = [cbor.loads(payload) for kind, found, payload in far.frames()
+                     if (kind, found) == (DATA | CBOR, number)]
+            self.assertEqual(items, [[], [], []])
 
     def test_a_task_sent_just_before_runs(self):
         with Worker() as far:
@@ -407,9 +430,10 @@ class End(unittest.TestCase):
                 "    def __str__(self):\n"
                 "        for _ in range(3): channel.send(bytes(100000))\n"
                 "        return 'at last'\n"
-                "channel.send(1)\n"
-                "try:\n"
+                "def spin():\n"
+                "    channel.send(1)\n"
                 "    while True: len('')\n"
+                "try: spin()\n"
                 "except KeyboardInterrupt: raise Late")
             far.item(second)
             far.terminate(0, 1000)

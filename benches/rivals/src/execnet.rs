@@ -1,8 +1,7 @@
 //! Ours, with its default settings.
 
 use bytes::Bytes;
-use execnet_channel::{Channel as Inner, Config, Incoming, Message, Mux, Request};
-use execnet_proto::Side;
+use execnet_channel::{Channel as Inner, Config, Incoming, Message, Mux, Request, Side};
 
 use crate::link::drive;
 use crate::{Channel, Link, Open, Rival};

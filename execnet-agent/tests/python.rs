@@ -1,7 +1,6 @@
 //! The Python worker, on every interpreter that this machine has.
 
 use std::collections::BTreeSet;
-use std::env;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use execnet_agent::{bootstrap_line, bootstrap_source};
+use execnet_testing::pythons;
 
 const PREAMBLE: [u8; 8] = *b"\x89EXN\r\n\x1a\n";
 /// HELLO with `{"versions": [1, 1]}`.
@@ -76,7 +76,7 @@ fn take_text<'a>(from: &mut &'a [u8], width: usize) -> &'a str {
 
 #[test]
 fn every_interpreter_answers_and_ends_with_its_link() {
-    for python in interpreters() {
+    for python in pythons() {
         let mut child = Command::new(&python)
             .args(["-c", &bootstrap_line()])
             .stdin(Stdio::piped())
@@ -103,7 +103,7 @@ fn every_interpreter_answers_and_ends_with_its_link() {
 
 #[test]
 fn the_workers_own_tests_pass_on_every_interpreter() {
-    let waiting = Mutex::new(interpreters());
+    let waiting = Mutex::new(pythons());
     let failures = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -128,33 +128,4 @@ fn the_workers_own_tests_pass_on_every_interpreter() {
 
 fn python_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("python")
-}
-
-/// Every Python from 3.6 on: those of pyenv, and the `python3` and `pypy3` on the PATH.
-fn interpreters() -> Vec<PathBuf> {
-    let pyenv = env::var_os("PYENV_ROOT")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".pyenv")));
-    let installed = pyenv
-        .and_then(|root| fs::read_dir(root.join("versions")).ok())
-        .into_iter()
-        .flatten()
-        .map(|version| version.unwrap().path().join("bin").join("python3"));
-    let candidates = installed.chain(["python3", "pypy3"].map(PathBuf::from));
-
-    let found: BTreeSet<PathBuf> = candidates.filter_map(|python| resolve(&python)).collect();
-    if found.is_empty() {
-        assert_ne!(env::var("CI").as_deref(), Ok("true"), "no Python from 3.6 on was found");
-        eprintln!("skipped: no Python from 3.6 on was found");
-    }
-    found.into_iter().collect()
-}
-
-/// The interpreter behind a name, a link or a version manager's shim, if it is recent enough.
-fn resolve(python: &Path) -> Option<PathBuf> {
-    let question = "import os, sys; print(os.path.realpath(sys.executable)); \
-                    sys.exit(sys.version_info < (3, 6))";
-    let output = Command::new(python).args(["-c", question]).output().ok()?;
-    let path = String::from_utf8(output.stdout).ok()?;
-    output.status.success().then(|| PathBuf::from(path.trim_end()))
 }

@@ -126,7 +126,8 @@ fn rivals(c: &mut Criterion) {
             .round_trip::<Codec>()
             .round_trip::<H2>()
             .round_trip::<Remoc>()
-            .round_trip::<Yamux>();
+            .round_trip::<Yamux>()
+            .round_trip::<Yamux<true>>();
     });
     for (name, len) in [("32 B", 32), ("64 KiB", 64 << 10), ("1 MiB", 1 << 20)] {
         let throughput = if len == 32 { each.clone() } else { Throughput::Bytes(len as u64) };
@@ -135,20 +136,23 @@ fn rivals(c: &mut Criterion) {
                 .one_way::<Codec>(len, 1)
                 .one_way::<H2>(len, 1)
                 .one_way::<Remoc>(len, 1)
-                .one_way::<Yamux>(len, 1);
+                .one_way::<Yamux>(len, 1)
+                .one_way::<Yamux<true>>(len, 1);
         });
     }
     rows(c, "32 B one way on 100 channels", Throughput::Elements(100), |row| {
         row.one_way::<Execnet>(32, 100)
             .one_way::<H2>(32, 100)
             .one_way::<Remoc>(32, 100)
-            .one_way::<Yamux>(32, 100);
+            .one_way::<Yamux>(32, 100)
+            .one_way::<Yamux<true>>(32, 100);
     });
     rows(c, "open, use, close", each.clone(), |row| {
         row.open_use_close::<Execnet>()
             .open_use_close::<H2>()
             .open_use_close::<Remoc>()
-            .open_use_close::<Yamux>();
+            .open_use_close::<Yamux>()
+            .open_use_close::<Yamux<true>>();
     });
     rows(c, "typed", each, |row| {
         row.typed::<execnet_channel::Channel>()

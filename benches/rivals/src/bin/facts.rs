@@ -25,7 +25,7 @@ fn main() {
         alone(idle::<Execnet>(IDLE)),
         alone(idle::<H2>(IDLE)),
         alone(idle::<Remoc>(IDLE)),
-        alone(idle::<Yamux>(IDLE)),
+        alone(idle::<Yamux<true>>(IDLE)),
     );
     println!(
         "| 32 B messages for each write, one channel | {:.0} | {:.0} | {:.0} | {:.1} | {:.1} |",
@@ -33,14 +33,14 @@ fn main() {
         alone(per_write::<Codec>(1)),
         alone(per_write::<H2>(1)),
         alone(per_write::<Remoc>(1)),
-        alone(per_write::<Yamux>(1)),
+        alone(per_write::<Yamux<true>>(1)),
     );
     println!(
         "| 32 B messages for each write, 100 channels | {:.0} | – | {:.0} | {:.1} | {:.1} |",
         alone(per_write::<Execnet>(100)),
         alone(per_write::<H2>(100)),
         alone(per_write::<Remoc>(100)),
-        alone(per_write::<Yamux>(100)),
+        alone(per_write::<Yamux<true>>(100)),
     );
     let begin = Instant::now();
     let each = alone(idle::<Execnet>(MANY));

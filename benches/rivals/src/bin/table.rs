@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use execnet_rivals::{Codec, Execnet, H2, Remoc, Rival, Yamux};
 use serde::Deserialize;
 
-const COLUMNS: [&str; 5] = [Execnet::NAME, Codec::NAME, H2::NAME, Remoc::NAME, Yamux::NAME];
+const COLUMNS: [&str; 6] =
+    [Execnet::NAME, Codec::NAME, H2::NAME, Remoc::NAME, <Yamux>::NAME, <Yamux<true>>::NAME];
 
 /// Of criterion's `benchmark.json`.
 #[derive(Deserialize)]

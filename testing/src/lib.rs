@@ -1,0 +1,17 @@
+//! What the tests of several crates need: the interpreters of this machine, a lifeline that sees processes end, and
+//! servers that a test starts for itself. Not published, and no part of what is.
+
+mod lifeline;
+mod process;
+mod pythons;
+mod skip;
+
+use std::time::Duration;
+
+pub use lifeline::{Life, Lifeline};
+pub use process::resident;
+pub use pythons::{python, pythons};
+pub use skip::skip;
+
+/// Long enough for any machine; only a hang takes so long.
+pub const WATCHDOG: Duration = Duration::from_secs(120);

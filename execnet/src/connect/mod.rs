@@ -1,12 +1,14 @@
-//! Specification → transport → bootstrap → multiplexer: the only place where all four meet.
+//! Specification → transport → bootstrap → multiplexer: the only place where all four meet. Each way to reach a far end
+//! has its own file, which makes a transport of a specification.
+
+mod local;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 use execnet_channel::{Config, ConnectionError, Mux};
 use execnet_proto::{Side, Value};
-use execnet_transport::{Bootstrap, Popen, Transport};
+use execnet_transport::{Bootstrap, Transport};
 use execnet_xspec::{Kind, XSpec};
 use tokio::io::AsyncWriteExt;
 use tracing::Instrument;
@@ -20,10 +22,6 @@ const ENDING: Duration = Duration::from_secs(2);
 
 /// Lines of output that go into the message about a worker that did not start.
 const OUTPUT_LINES: usize = 20;
-
-/// Keys that say how to reach another machine: beside a process that is started here they would do nothing.
-const REMOTE_KEYS: [&str; 7] =
-    ["ssh_config", "ssh_backend", "token_file", "tls_ca", "tls_cert", "tls_key", "server_name"];
 
 /// What a gateway is made with, besides its specification.
 #[derive(Clone, Debug)]
@@ -124,34 +122,9 @@ fn transport(spec: &XSpec, schemes: &Schemes) -> Result<Box<dyn Transport>, Gate
             return Err(not_supported(spec, key));
         }
     }
-    if matches!(kind, Kind::Popen | Kind::Command)
-        && let Some(key) = REMOTE_KEYS.into_iter().find(|key| spec.contains(key))
-    {
-        let kind = if kind == Kind::Popen { "popen" } else { "command" };
-        return Err(not_supported(spec, &format!("{key}` beside `{kind}")));
-    }
     match kind {
-        Kind::Popen => {
-            let python = match spec.python() {
-                Some(words) => words.to_vec(),
-                None => vec![default_python()],
-            };
-            let label = format!("popen {}", python.join(" "));
-            let mut popen = Popen::new(interpreter(python, spec)).bootstrap(Bootstrap::Python);
-            for (name, value) in spec.env() {
-                popen = popen.env(name, value);
-            }
-            Ok(Box::new(popen.label(label)))
-        }
-        Kind::Command => {
-            let argv = spec.command().unwrap_or_default().to_vec();
-            if spec.contains("python") {
-                return Err(not_supported(spec, "python` beside `command"));
-            }
-            let label = format!("command {}", argv.join(" "));
-            let popen = Popen::new(interpreter(argv, spec)).bootstrap(Bootstrap::Python);
-            Ok(Box::new(popen.label(label)))
-        }
+        Kind::Popen => local::popen(spec),
+        Kind::Command => local::command(spec),
         Kind::Ssh => Err(not_supported(spec, "ssh")),
         Kind::VagrantSsh => Err(not_supported(spec, "vagrant_ssh")),
         Kind::Socket => Err(not_supported(spec, "socket")),
@@ -172,20 +145,6 @@ pub(crate) fn interpreter(mut argv: Vec<String>, spec: &XSpec) -> Vec<String> {
     argv.push("-c".to_owned());
     argv.push(execnet_agent::bootstrap_line());
     argv
-}
-
-/// The first of `python3` and `python` on PATH; `python3` when there is none, for the error to name.
-fn default_python() -> String {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = ["python3", "python"]
-        .into_iter()
-        .find(|name| std::env::split_paths(&path).any(|dir| is_program(&dir.join(name))));
-    found.unwrap_or("python3").to_owned()
-}
-
-fn is_program(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 /// What the worker is to apply before any task (PROTOCOL.md §8).

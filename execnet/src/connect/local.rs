@@ -1,0 +1,59 @@
+//! Far ends that are processes of this machine: `popen` and `command=`.
+
+use std::path::Path;
+
+use execnet_transport::{Bootstrap, Popen, Transport};
+use execnet_xspec::XSpec;
+
+use super::{interpreter, not_supported};
+use crate::GatewayError;
+
+/// Keys that say how to reach another machine: beside a process that is started here they would do nothing.
+const REMOTE_KEYS: [&str; 7] =
+    ["ssh_config", "ssh_backend", "token_file", "tls_ca", "tls_cert", "tls_key", "server_name"];
+
+pub(super) fn popen(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
+    refuse_remote_keys(spec, "popen")?;
+    let python = match spec.python() {
+        Some(words) => words.to_vec(),
+        None => vec![default_python()],
+    };
+    let label = format!("popen {}", python.join(" "));
+    let mut popen = Popen::new(interpreter(python, spec)).bootstrap(Bootstrap::Python);
+    for (name, value) in spec.env() {
+        popen = popen.env(name, value);
+    }
+    Ok(Box::new(popen.label(label)))
+}
+
+pub(super) fn command(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
+    refuse_remote_keys(spec, "command")?;
+    if spec.contains("python") {
+        return Err(not_supported(spec, "python` beside `command"));
+    }
+    let argv = spec.command().unwrap_or_default().to_vec();
+    let label = format!("command {}", argv.join(" "));
+    let popen = Popen::new(interpreter(argv, spec)).bootstrap(Bootstrap::Python);
+    Ok(Box::new(popen.label(label)))
+}
+
+fn refuse_remote_keys(spec: &XSpec, kind: &str) -> Result<(), GatewayError> {
+    match REMOTE_KEYS.into_iter().find(|key| spec.contains(key)) {
+        Some(key) => Err(not_supported(spec, &format!("{key}` beside `{kind}"))),
+        None => Ok(()),
+    }
+}
+
+/// The first of `python3` and `python` on PATH; `python3` when there is none, for the error to name.
+fn default_python() -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = ["python3", "python"]
+        .into_iter()
+        .find(|name| std::env::split_paths(&path).any(|dir| is_program(&dir.join(name))));
+    found.unwrap_or("python3").to_owned()
+}
+
+fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

@@ -27,6 +27,15 @@ pub enum ConnectError {
         /// The limit.
         after: Duration,
     },
+    /// A host could not be reached over ssh.
+    #[cfg(all(feature = "ssh", unix))]
+    #[error("{error}")]
+    Ssh {
+        /// What went wrong, the same from either implementation.
+        error: crate::ssh::SshError,
+        /// What the layer below said, if it said anything.
+        source: Option<Box<dyn Error + Send + Sync>>,
+    },
     /// Anything else; made by [`ConnectError::other`].
     #[error("{message} (while {stage})")]
     Other {
@@ -66,6 +75,8 @@ impl ConnectError {
     pub fn stage(&self) -> Stage {
         match self {
             Self::Spawn { .. } => Stage::Spawn,
+            #[cfg(all(feature = "ssh", unix))]
+            Self::Ssh { error, .. } => error.stage(),
             Self::TimedOut { stage, .. } | Self::Other { stage, .. } => *stage,
         }
     }
@@ -76,6 +87,8 @@ impl ConnectError {
             Self::Spawn { fault: SpawnFault::System, .. } => Fault::System,
             Self::Spawn { .. } => Fault::Caller,
             Self::TimedOut { .. } => Fault::Link,
+            #[cfg(all(feature = "ssh", unix))]
+            Self::Ssh { error, .. } => error.fault(),
             Self::Other { fault, .. } => *fault,
         }
     }

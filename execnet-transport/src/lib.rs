@@ -33,6 +33,8 @@ pub mod memory;
 mod process;
 pub use memory::Memory;
 mod pipe;
+#[cfg(all(feature = "ssh", unix))]
+pub mod ssh;
 mod stream;
 
 // What a transport of your own must pass.

@@ -1,0 +1,11 @@
+//! Far ends on other hosts, over ssh.
+//!
+//! [`Options`] says what is asked for, in the words of the `ssh` program. [`Config::resolve`] finds out
+//! what that means on this machine, with everything that the user has in `~/.ssh/config`.
+
+mod options;
+pub use options::{Options, OptionsError, OptionsFault};
+mod config;
+pub use config::{AddressFamily, Config, NeedsOpenSsh, StrictHostKey};
+mod error;
+pub use error::SshError;

@@ -1,0 +1,489 @@
+//! What the user asked for, in the words of the `ssh` program.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Which host is meant, and what is to be different from the user's configuration.
+///
+/// ```
+/// use execnet_transport::ssh::Options;
+///
+/// let options = Options::parse(["-p", "2222", "-i", "key", "me@web1"])?;
+/// assert_eq!(options.host(), "web1");
+/// assert_eq!(options, Options::new("web1")?.port(2222).identity_file("key").user("me"));
+/// # Ok::<(), execnet_transport::ssh::OptionsError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    pub(super) host: String,
+    pub(super) user: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) config_file: Option<PathBuf>,
+    pub(super) identity_files: Vec<PathBuf>,
+    pub(super) jump: Option<String>,
+    /// Each `-o`, as keyword and value, in order: the first one of a keyword counts.
+    pub(super) settings: Vec<(String, String)>,
+    /// Options without a value that change the connection and are handed on as they are: `46ACaKkqvXxY`.
+    pub(super) flags: Vec<char>,
+}
+
+impl Options {
+    /// For this host, a name or an alias of the user's configuration or an address.
+    ///
+    /// # Errors
+    ///
+    /// The name is empty, begins with `-`, or holds a blank or a control character.
+    pub fn new(host: impl Into<String>) -> Result<Self, OptionsError> {
+        let host = host.into();
+        check_host(&host, &host)?;
+        Ok(Self {
+            host,
+            user: None,
+            port: None,
+            config_file: None,
+            identity_files: Vec::new(),
+            jump: None,
+            settings: Vec::new(),
+            flags: Vec::new(),
+        })
+    }
+
+    /// Reads the words that the `ssh` program would be given: options, and one host as `host`, `user@host`
+    /// or `ssh://user@host:port`.
+    ///
+    /// What is known: `-p PORT`, `-l USER`, `-i FILE`, `-F FILE`, `-J HOP,…`, `-o KEYWORD=VALUE`, `-4`, `-6`, `-v`,
+    /// `-q`, and the less common `-A -a -B -b -C -c -I -K -k -m -P -S -X -x -Y -T`. Those that would take the connection
+    /// away from the gateway, such as `-N`, `-t` or `-L`, are refused.
+    ///
+    /// # Errors
+    ///
+    /// An option is unknown or lacks its value, there is no host or one that begins with `-`, or words follow that
+    /// would be a command. The error names the word.
+    pub fn parse<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> Result<Self, OptionsError> {
+        let mut parsed = Parsed::default();
+        let mut words = words.into_iter();
+        // After `--` a word is no option, whatever it begins with.
+        let mut options_end = false;
+        while let Some(word) = words.next() {
+            let word = word.as_ref();
+            match word.strip_prefix('-') {
+                Some("-") if !options_end => options_end = true,
+                Some(letters) if !options_end && !letters.is_empty() => {
+                    let mut next = || words.next().map(|next| next.as_ref().to_owned());
+                    parsed.cluster(word, letters, &mut next)?;
+                }
+                _ => parsed.destination(word)?,
+            }
+        }
+        parsed.finish()
+    }
+
+    /// The host as it was asked for.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Sets the user to log in as.
+    #[must_use]
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Sets the port.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// Adds a file with a private key, tried before those of the configuration.
+    #[must_use]
+    pub fn identity_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.identity_files.push(path.into());
+        self
+    }
+
+    /// Sets the configuration to read in place of `~/.ssh/config` and the system's; `none` is an empty one.
+    #[must_use]
+    pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config_file = Some(path.into());
+        self
+    }
+
+    /// The configuration to read, if it was said.
+    pub fn config_file_path(&self) -> Option<&Path> {
+        self.config_file.as_deref()
+    }
+
+    /// Sets the hosts to go through: `[user@]host[:port],…`.
+    #[must_use]
+    pub fn jump(mut self, hops: impl Into<String>) -> Self {
+        self.jump = Some(hops.into());
+        self
+    }
+
+    /// Sets a keyword of ssh_config(5), as `-o` does. The first setting of a keyword counts.
+    #[must_use]
+    pub fn set(mut self, keyword: impl Into<String>, value: impl Into<String>) -> Self {
+        self.settings.push((keyword.into(), value.into()));
+        self
+    }
+
+    /// The arguments that say the same to the `ssh` program, without the host.
+    #[allow(dead_code, reason = "until it is used, in the next step")]
+    pub(super) fn arguments(&self) -> Vec<String> {
+        let mut arguments: Vec<String> = self.flags.iter().map(|flag| format!("-{flag}")).collect();
+        let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
+        if let Some(path) = &self.config_file {
+            add("-F", path.to_string_lossy().into_owned());
+        }
+        if let Some(port) = self.port {
+            add("-p", port.to_string());
+        }
+        if let Some(user) = &self.user {
+            add("-l", user.clone());
+        }
+        for path in &self.identity_files {
+            add("-i", path.to_string_lossy().into_owned());
+        }
+        if let Some(hops) = &self.jump {
+            add("-J", hops.clone());
+        }
+        for (keyword, value) in &self.settings {
+            add("-o", format!("{keyword}={value}"));
+        }
+        arguments
+    }
+}
+
+/// Prints as the host, with user and port where they were said: `me@web1:2222`.
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(user) = &self.user {
+            write!(f, "{user}@")?;
+        }
+        match self.port {
+            Some(port) if self.host.contains(':') => write!(f, "[{}]:{port}", self.host),
+            Some(port) => write!(f, "{}:{port}", self.host),
+            None => f.write_str(&self.host),
+        }
+    }
+}
+
+/// The words of `ssh=` are not what the `ssh` program takes, or not for a gateway.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{word}`: {fault}")]
+#[non_exhaustive]
+pub struct OptionsError {
+    /// The word; empty if one is missing.
+    pub word: String,
+    /// What the matter is.
+    pub fault: OptionsFault,
+}
+
+/// What the matter is with a word, with the way out in its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OptionsFault {
+    /// There is no host.
+    NoHost,
+    /// The host begins with `-`, is empty, or holds a blank or a control character.
+    BadHost,
+    /// The host is there already: this would be a command.
+    SecondHost,
+    /// No such option.
+    Unknown(char),
+    /// The option would take the connection away from the gateway.
+    NotHere(char),
+    /// The option needs a value.
+    NoValue(char),
+    /// No port.
+    BadPort,
+    /// `-o` without `KEYWORD=VALUE`.
+    BadSetting,
+}
+
+impl fmt::Display for OptionsFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHost => f.write_str("no host; expected [OPTION]... [USER@]HOST"),
+            Self::BadHost => f.write_str("not the name of a host"),
+            Self::SecondHost => f.write_str(
+                "a second host; one is expected, and what runs there is said by `python=`",
+            ),
+            Self::Unknown(letter) => {
+                write!(f, "unknown option -{letter}; see ssh(1), or write -o KEYWORD=VALUE")
+            }
+            Self::NotHere(letter) => {
+                write!(f, "-{letter} leaves no connection for a gateway; run ssh itself for that")
+            }
+            Self::NoValue(letter) => write!(f, "-{letter} needs a value"),
+            Self::BadPort => f.write_str("not a port; expected 1 to 65535"),
+            Self::BadSetting => f.write_str("not a setting; expected -o KEYWORD=VALUE"),
+        }
+    }
+}
+
+fn check_host(word: &str, host: &str) -> Result<(), OptionsError> {
+    let bad = |c: char| c.is_whitespace() || c.is_control();
+    if host.is_empty() || host.starts_with('-') || host.contains(bad) {
+        return Err(error(word, OptionsFault::BadHost));
+    }
+    Ok(())
+}
+
+fn error(word: &str, fault: OptionsFault) -> OptionsError {
+    OptionsError { word: word.to_owned(), fault }
+}
+
+/// What has been read so far.
+#[derive(Default)]
+struct Parsed {
+    host: Option<String>,
+    user: Option<String>,
+    port: Option<u16>,
+    config_file: Option<PathBuf>,
+    identity_files: Vec<PathBuf>,
+    jump: Option<String>,
+    settings: Vec<(String, String)>,
+    flags: Vec<char>,
+}
+
+impl Parsed {
+    /// Reads the letters of one word, such as `-4vp22`, taking its value from the next word if need be.
+    fn cluster(
+        &mut self,
+        word: &str,
+        letters: &str,
+        next: &mut dyn FnMut() -> Option<String>,
+    ) -> Result<(), OptionsError> {
+        let mut rest = letters.chars();
+        while let Some(letter) = rest.next() {
+            match letter {
+                // There is never a terminal anyway.
+                'T' => {}
+                '4' | '6' | 'A' | 'a' | 'C' | 'K' | 'k' | 'q' | 'v' | 'X' | 'x' | 'Y' => {
+                    self.flags.push(letter);
+                }
+                'B' | 'b' | 'c' | 'F' | 'I' | 'i' | 'J' | 'l' | 'm' | 'o' | 'P' | 'p' | 'S' => {
+                    let attached = rest.as_str();
+                    let value =
+                        if attached.is_empty() { next() } else { Some(attached.to_owned()) };
+                    let value = value.filter(|value| !value.is_empty());
+                    let value = value.ok_or_else(|| error(word, OptionsFault::NoValue(letter)))?;
+                    return self.valued(letter, value);
+                }
+                'D' | 'E' | 'e' | 'f' | 'G' | 'g' | 'L' | 'M' | 'N' | 'n' | 'O' | 'Q' | 'R'
+                | 's' | 't' | 'V' | 'W' | 'w' | 'y' => {
+                    return Err(error(word, OptionsFault::NotHere(letter)));
+                }
+                _ => return Err(error(word, OptionsFault::Unknown(letter))),
+            }
+        }
+        Ok(())
+    }
+
+    fn valued(&mut self, letter: char, value: String) -> Result<(), OptionsError> {
+        let keyword = match letter {
+            'p' => return self.set_port(&value, &value),
+            'l' => {
+                // As in ssh, the first one counts.
+                self.user.get_or_insert(value);
+                return Ok(());
+            }
+            'F' => {
+                self.config_file = Some(value.into());
+                return Ok(());
+            }
+            'i' => {
+                self.identity_files.push(value.into());
+                return Ok(());
+            }
+            'J' => {
+                self.jump.get_or_insert(value);
+                return Ok(());
+            }
+            'o' => {
+                let (keyword, value) = setting(&value)?;
+                self.settings.push((keyword, value));
+                return Ok(());
+            }
+            // The others are short for a keyword.
+            'B' => "BindInterface",
+            'b' => "BindAddress",
+            'c' => "Ciphers",
+            'I' => "PKCS11Provider",
+            'm' => "MACs",
+            'P' => "Tag",
+            _ => "ControlPath",
+        };
+        self.settings.push((keyword.to_owned(), value));
+        Ok(())
+    }
+
+    fn destination(&mut self, word: &str) -> Result<(), OptionsError> {
+        if self.host.is_some() {
+            return Err(error(word, OptionsFault::SecondHost));
+        }
+        let (user, host) = match word.strip_prefix("ssh://") {
+            Some(rest) => {
+                let rest = rest.strip_suffix('/').unwrap_or(rest);
+                let (user, place) = split_user(rest);
+                let (host, port) = split_port(place);
+                if let Some(port) = port {
+                    self.set_port(word, port)?;
+                }
+                (user, host)
+            }
+            None => split_user(word),
+        };
+        check_host(word, host)?;
+        if let Some(user) = user {
+            if user.is_empty() {
+                return Err(error(word, OptionsFault::BadHost));
+            }
+            self.user.get_or_insert(user.to_owned());
+        }
+        self.host = Some(host.to_owned());
+        Ok(())
+    }
+
+    fn set_port(&mut self, word: &str, port: &str) -> Result<(), OptionsError> {
+        let number = port.parse().ok().filter(|port| *port != 0);
+        let number = number.ok_or_else(|| error(word, OptionsFault::BadPort))?;
+        self.port.get_or_insert(number);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Options, OptionsError> {
+        let host = self.host.ok_or_else(|| error("", OptionsFault::NoHost))?;
+        Ok(Options {
+            host,
+            user: self.user,
+            port: self.port,
+            config_file: self.config_file,
+            identity_files: self.identity_files,
+            jump: self.jump,
+            settings: self.settings,
+            flags: self.flags,
+        })
+    }
+}
+
+/// `KEYWORD=VALUE`, or `KEYWORD VALUE` as a configuration file has it.
+fn setting(text: &str) -> Result<(String, String), OptionsError> {
+    let text = text.trim();
+    let at = text.find(|c: char| c == '=' || c.is_whitespace());
+    let (keyword, rest) = text.split_at(at.unwrap_or(text.len()));
+    let rest = rest.trim_start();
+    let value = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+    let named = !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_alphanumeric());
+    if !named || value.is_empty() {
+        return Err(error(text, OptionsFault::BadSetting));
+    }
+    Ok((keyword.to_owned(), value.to_owned()))
+}
+
+/// The user is all before the last `@`: some have one in their names.
+pub(super) fn split_user(text: &str) -> (Option<&str>, &str) {
+    match text.rsplit_once('@') {
+        Some((user, host)) => (Some(user), host),
+        None => (None, text),
+    }
+}
+
+/// `host`, `host:port`, `[v6]`, `[v6]:port`.
+pub(super) fn split_port(text: &str) -> (&str, Option<&str>) {
+    if let Some((host, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
+        return (host, rest.strip_prefix(':'));
+    }
+    match text.split_once(':') {
+        Some((host, port)) if !port.contains(':') => (host, Some(port)),
+        _ => (text, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Options, OptionsError> {
+        Options::parse(text.split_whitespace())
+    }
+
+    #[test]
+    fn reads_what_ssh_reads() {
+        let host = || Options::new("web1").unwrap();
+        for (text, expected) in [
+            ("web1", host()),
+            ("me@web1", host().user("me")),
+            ("me@corp@web1", host().user("me@corp")),
+            ("-p 2222 web1", host().port(2222)),
+            ("-p2222 web1", host().port(2222)),
+            ("web1 -p 2222", host().port(2222)),
+            ("-l me -i a -i b web1", host().user("me").identity_file("a").identity_file("b")),
+            ("-l me you@web1", host().user("me")),
+            ("-F cfg -J a,b@c:99 web1", host().config_file("cfg").jump("a,b@c:99")),
+            ("-o ForwardAgent=yes web1", host().set("ForwardAgent", "yes")),
+            ("-oForwardAgent=yes web1", host().set("ForwardAgent", "yes")),
+            ("-c aes128-ctr web1", host().set("Ciphers", "aes128-ctr")),
+            ("-T web1", host()),
+            ("-- web1", host()),
+            ("ssh://web1", host()),
+            ("ssh://me@web1:2222", host().user("me").port(2222)),
+            ("ssh://web1:2222/", host().port(2222)),
+        ] {
+            assert_eq!(parse(text).unwrap(), expected, "{text}");
+        }
+        assert_eq!(parse("ssh://[::1]:22").unwrap(), Options::new("::1").unwrap().port(22));
+        let clustered = parse("-4vCp 22 web1").unwrap();
+        assert_eq!(clustered.flags, ['4', 'v', 'C']);
+        assert_eq!(clustered.port, Some(22));
+        let spaced = Options::parse(["-o", "ProxyCommand nc %h %p", "web1"]).unwrap();
+        assert_eq!(spaced.settings, [("ProxyCommand".to_owned(), "nc %h %p".to_owned())]);
+    }
+
+    #[test]
+    fn errors_name_the_word() {
+        use OptionsFault::*;
+        for (words, word, fault) in [
+            (&[][..], "", NoHost),
+            (&["-p", "22"], "", NoHost),
+            (&["-p", "22", "--", "-oProxyCommand=x"], "-oProxyCommand=x", BadHost),
+            (&["me@-web1"], "me@-web1", BadHost),
+            (&["@web1"], "@web1", BadHost),
+            (&["me@"], "me@", BadHost),
+            (&[""], "", BadHost),
+            (&["a b"], "a b", BadHost),
+            (&["ssh://-x"], "ssh://-x", BadHost),
+            (&["web1", "uptime"], "uptime", SecondHost),
+            (&["-Z", "web1"], "-Z", Unknown('Z')),
+            (&["-4Z", "web1"], "-4Z", Unknown('Z')),
+            (&["--help", "web1"], "--help", Unknown('-')),
+            (&["-N", "web1"], "-N", NotHere('N')),
+            (&["-L", "1:a:2", "web1"], "-L", NotHere('L')),
+            (&["web1", "-p"], "-p", NoValue('p')),
+            (&["-p", "", "web1"], "-p", NoValue('p')),
+            (&["-p", "ssh", "web1"], "ssh", BadPort),
+            (&["-p", "0", "web1"], "0", BadPort),
+            (&["-p", "65536", "web1"], "65536", BadPort),
+            (&["ssh://web1:x"], "ssh://web1:x", BadPort),
+            (&["-o", "Port", "web1"], "Port", BadSetting),
+            (&["-o", "=x", "web1"], "=x", BadSetting),
+        ] {
+            let found = Options::parse(words).unwrap_err();
+            assert_eq!((found.word.as_str(), found.fault), (word, fault), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn says_the_same_to_the_program() {
+        let options = parse("-4v -o A=b -p 22 -i k me@web1 -F c -J j").unwrap();
+        let arguments = options.arguments().join(" ");
+        assert_eq!(arguments, "-4 -v -F c -p 22 -l me -i k -J j -o A=b");
+        assert_eq!(options.to_string(), "me@web1:22");
+        let again = parse(&format!("{arguments} web1")).unwrap();
+        assert_eq!(again, options);
+    }
+}

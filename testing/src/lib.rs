@@ -5,13 +5,15 @@ mod lifeline;
 mod process;
 mod pythons;
 mod skip;
+mod sshd;
 
 use std::time::Duration;
 
 pub use lifeline::{Life, Lifeline};
-pub use process::resident;
+pub use process::{descendants, resident};
 pub use pythons::{python, pythons};
 pub use skip::skip;
+pub use sshd::{HostKey, Sshd, SshdBuilder};
 
 /// Long enough for any machine; only a hang takes so long.
 pub const WATCHDOG: Duration = Duration::from_secs(120);

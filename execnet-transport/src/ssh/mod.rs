@@ -9,3 +9,7 @@ mod config;
 pub use config::{AddressFamily, Config, NeedsOpenSsh, StrictHostKey};
 mod error;
 pub use error::SshError;
+
+#[cfg(feature = "ssh-native")]
+#[cfg_attr(not(test), allow(dead_code, reason = "until connections check their host keys by it"))]
+mod known_hosts;

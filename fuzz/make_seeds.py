@@ -1,5 +1,6 @@
 """Writes the seeds: `python3 fuzz/make_seeds.py`. Each is named by what it shows; what fuzzing finds is added by hand."""
 
+import marshal
 import pathlib
 import re
 
@@ -59,6 +60,23 @@ for name, text in {
     "deep": "81" * 300 + "00", "undefined": "f7",
 }.items():
     seed("value", name, bytes.fromhex(text))
+
+# marshal: one item, as CPython writes it, in versions 2 (which is ours) and 4; and by hand.
+for name, item in {
+    "none": None, "int": 42, "negative": -7, "i64": -2**63, "digits": 10**60, "float": 1.5, "complex": 1 - 2j, "bytes": b"ab",
+    "text": "\u20ac", "long_text": "x" * 300, "list": [1, [True, None]], "tuple": (1, (2,)), "set": {7}, "frozenset": frozenset([(1,)]),
+    "dict": {"a": 1, (2, b"k"): {"b": []}}, "surrogate": "\ud800", "ellipsis": ..., "code": compile("1", "x", "eval"),
+}.items():
+    seed("marshal", name, marshal.dumps(item, 2))
+for name, item in {"referring": ["word", "word", ("word",)], "tuple_4": (1, "a")}.items():
+    seed("marshal", name + "_in_version_4", marshal.dumps(item, 4))
+for name, data in {
+    "holds_itself": b"\xdb\1\0\0\0r\0\0\0\0", "interned": b"[\2\0\0\0t\1\0\0\0aZ\1b", "latin_1": b"z\1\xe9", "huge_list": b"[\xff\xff\xff\x7fN",
+    "length_below_0": b"s\xff\xff\xff\xff", "list_as_key": b"{[\0\0\0\0N0", "end_for_a_value": b"{N0", "left_over": b"NN",
+    "cut": b"[\2\0\0\0N", "deep": b")\1" * 300 + b"N", "deep_dicts": b"{N" * 300, "digit_too_large": b"l\1\0\0\0\xff\xff",
+    "digit_0_on_top": b"l\2\0\0\0\1\0\0\0", "many_digits_claimed": b"l\0\0\0\x80",
+}.items():
+    seed("marshal", name, data)
 
 # xspec: text.
 for name, text in {

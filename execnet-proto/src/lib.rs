@@ -13,6 +13,7 @@ mod error;
 mod frame;
 mod id;
 mod limits;
+pub mod marshal;
 mod preamble;
 mod request;
 mod value;

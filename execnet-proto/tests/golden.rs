@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use bytes::{Bytes, BytesMut};
 use execnet_proto::{
     ChannelId, Decoder, Fault, Format, Frame, Hello, Limits, MAGIC, OutputStream, Terminate, Value,
-    cbor,
+    cbor, marshal,
 };
 
 const DOCUMENT: &str = include_str!("../PROTOCOL.md");
@@ -28,12 +28,9 @@ fn frames() -> BTreeMap<&'static str, Frame> {
         ("a", Value::tuple([Value::Int(1), Value::Int(-1)])),
         ("b", Value::Complex(1.5, 0.0)),
     ]);
-    let value = Frame::Data {
-        channel: id(1),
-        more: false,
-        format: Format::Cbor,
-        payload: cbor::encode(&value).unwrap(),
-    };
+    let message = |format, payload| Frame::Data { channel: id(1), more: false, format, payload };
+    let value_marshal = message(Format::Marshal, marshal::encode(&value).unwrap());
+    let value = message(Format::Cbor, cbor::encode(&value).unwrap());
     let fault = Fault::new("ZeroDivisionError", "by zero!");
     let stderr = OutputStream::Stderr;
     BTreeMap::from([
@@ -60,6 +57,7 @@ fn frames() -> BTreeMap<&'static str, Frame> {
             Frame::Output { channel: None, stream: stderr, bytes: Bytes::from_static(b"hi") },
         ),
         ("value_dict", value),
+        ("value_marshal", value_marshal),
     ])
 }
 

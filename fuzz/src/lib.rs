@@ -4,12 +4,14 @@
 mod core_bytes;
 mod core_ops;
 mod decode;
+mod marshal;
 mod value;
 mod xspec;
 
 pub use core_bytes::core_bytes;
 pub use core_ops::core_ops;
 pub use decode::{decode, decode_cut};
+pub use marshal::marshal;
 pub use value::value;
 pub use xspec::xspec;
 
@@ -17,10 +19,11 @@ pub use xspec::xspec;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 7] = [
     ("decode", decode),
     ("decode_cut", decode_cut),
     ("value", value),
+    ("marshal", marshal),
     ("xspec", xspec),
     ("core_ops", core_ops),
     ("core_bytes", core_bytes),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use execnet_proto::{Value, cbor};
 
 /// What takes no more bytes than this for each byte of CBOR is bounded by the message's length.
-const PER_BYTE: usize = 40;
+pub(crate) const PER_BYTE: usize = 40;
 
 /// What can be decoded can be encoded, and decodes to the same again. The three ways to decode
 /// agree, on what they refuse as well, and none takes more memory than it may.
@@ -34,7 +34,7 @@ pub fn value(data: &[u8]) {
 }
 
 /// What a value takes, its own place included.
-fn memory(value: &Value) -> usize {
+pub(crate) fn memory(value: &Value) -> usize {
     size_of::<Value>() + heap(value)
 }
 

@@ -1,8 +1,10 @@
 """The frames and values that PROTOCOL.md gives as examples."""
 
 import json
+import marshal
 import os
 import re
+import sys
 import unittest
 
 from execnet_worker import cbor
@@ -34,6 +36,8 @@ FRAMES = {
     "status_reply": (STATUS, 0, cbor.dumps({"channels": 2})),
     "output": (0x82, 0, b"\x02hi"),
     "value_dict": (DATA | 1, 1, cbor.dumps({"a": (1, -1), "b": 1.5 + 0j})),
+    "value_marshal": (DATA | 2, 1, bytes.fromhex("7b7a0161290269010000" "0069ffffffff7a016279000000000000f83f"
+                                                 "000000000000000030")),
 }
 
 
@@ -66,6 +70,7 @@ class Golden(unittest.TestCase):
         self.assertEqual(read_hello(FRAMES["hello_minimal"][2])["max_channels"], 256)
         self.assertEqual(read_fault(FRAMES["close_error"][2])["message"], "by zero!")
         self.assertEqual(cbor.loads(FRAMES["value_dict"][2]), {"a": (1, -1), "b": 1.5 + 0j})
+        self.assertEqual(marshal.loads(FRAMES["value_marshal"][2]), {"a": (1, -1), "b": 1.5 + 0j})
 
     def test_values(self):
         with open(os.path.join(PROTO, "golden", "values.json"), encoding="utf-8") as file:
@@ -77,6 +82,9 @@ class Golden(unittest.TestCase):
                 data = bytes.fromhex(entry["cbor"])
                 self.assertEqual(cbor.dumps(value).hex(), data.hex())
                 self.assertEqual(repr(_same(cbor.loads(data, Channel))), repr(_same(value)))
+                if "marshal" in entry and sys.implementation.name == "cpython":
+                    read = marshal.loads(bytes.fromhex(entry["marshal"]))
+                    self.assertEqual(repr(_same(read)), repr(_same(value)))
 
 
 def _same(value):

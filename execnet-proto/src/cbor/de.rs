@@ -15,9 +15,9 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 
 use super::Result;
-use super::error::{DecodeError, DecodeFault};
 use super::read::{Entered, Reader};
-use super::tag::{self, Sequence, name};
+use super::tag;
+use crate::value::{DecodeError, DecodeFault, Sequence, name};
 
 impl<'de> Deserializer<'de> for &mut Reader<'de> {
     type Error = DecodeError;

@@ -4,10 +4,10 @@ use ciborium_ll::{Header, simple};
 use num_bigint::{BigInt, BigUint};
 
 use super::Result;
-use super::error::DecodeFault;
 use super::read::{Entered, Reader};
-use super::tag::{self, Sequence};
+use super::tag;
 use crate::Value;
+use crate::value::{DecodeFault, Sequence};
 
 impl Reader<'_> {
     /// The next item as a value.

@@ -58,12 +58,9 @@
 
 mod de;
 mod decode;
-mod error;
 mod read;
-mod ser;
 mod skip;
 pub mod tag;
-mod value;
 mod write;
 
 use bytes::{Bytes, BytesMut};
@@ -72,13 +69,11 @@ use serde::{Deserialize, Serialize};
 use self::read::Reader;
 use self::write::Writer;
 use crate::Value;
+use crate::value::Encoder;
 
-pub use self::error::{DecodeError, DecodeFault, EncodeError, EncodeFault};
-pub use self::value::{FrozenSet, Set, Tuple};
-
-/// Containers in containers: a list in a list is two deep. What is nested deeper is neither encoded
-/// nor decoded.
-pub const MAX_DEPTH: usize = 256;
+pub use crate::value::{
+    DecodeError, DecodeFault, EncodeError, EncodeFault, FrozenSet, MAX_DEPTH, Set, Tuple,
+};
 
 /// Room for a message of a few fields, so that its buffer need not grow.
 const FIRST: usize = 128;
@@ -116,7 +111,7 @@ pub fn encode_into<T: Serialize + ?Sized>(
     out: &mut BytesMut,
 ) -> Result<(), EncodeError> {
     let before = out.len();
-    let result = value.serialize(&mut Writer::new(out));
+    let result = value.serialize(Encoder(&mut Writer::new(out)));
     if result.is_err() {
         out.truncate(before);
     }

@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use ciborium_ll::{Decoder, Error, Header};
 
-use super::error::{DecodeError, DecodeFault};
-use super::tag::{self, Sequence};
+use super::tag;
 use super::{MAX_DEPTH, Result};
 use crate::ChannelId;
+use crate::value::{DecodeError, DecodeFault, Sequence};
 
 /// A position in the bytes of one message.
 pub(super) struct Reader<'de> {

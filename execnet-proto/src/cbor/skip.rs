@@ -3,9 +3,9 @@
 use ciborium_ll::{Header, simple};
 
 use super::Result;
-use super::error::DecodeFault;
 use super::read::Reader;
-use super::tag::{self, Sequence};
+use super::tag;
+use crate::value::{DecodeFault, Sequence};
 
 impl<'de> Reader<'de> {
     /// The bytes of the next item, which [`value`](Self::value) would read.

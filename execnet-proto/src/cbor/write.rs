@@ -1,11 +1,10 @@
-//! CBOR items at the end of a buffer, head by head: every check on what we write that does not
-//! depend on what it is written from.
+//! CBOR items at the end of a buffer, head by head.
 
 use bytes::{BufMut, BytesMut};
 
-use super::MAX_DEPTH;
-use super::error::{EncodeError, EncodeFault};
-use super::tag::{self, Sequence};
+use super::tag;
+use crate::Value;
+use crate::value::{EncodeError, Nesting, Sequence, Write};
 
 type Result<T = ()> = std::result::Result<T, EncodeError>;
 
@@ -30,160 +29,27 @@ const BREAK: u8 = 0xff;
 /// The end of a buffer.
 pub(super) struct Writer<'a> {
     out: &'a mut BytesMut,
-    /// Containers that we are in.
-    depth: usize,
-    /// Whether we are in a key or a member, where only what is hashable may stand.
-    in_key: bool,
-    /// What the next array is to be, when it was asked for.
-    kind: Option<Sequence>,
-}
-
-/// A container that has been opened.
-#[must_use]
-pub(super) struct Opened {
-    /// Ended by a break.
-    indefinite: bool,
-    /// Its items must be hashable.
-    members: bool,
-    /// To be set again when it is closed.
-    in_key: bool,
+    nesting: Nesting,
 }
 
 impl<'a> Writer<'a> {
-    pub(super) const fn new(out: &'a mut BytesMut) -> Self {
-        Self { out, depth: 0, in_key: false, kind: None }
+    pub(super) fn new(out: &'a mut BytesMut) -> Self {
+        Self { out, nesting: Nesting::default() }
     }
 
-    /// How many bytes there are.
-    pub(super) fn len(&self) -> usize {
-        self.out.len()
-    }
-
-    /// The bytes between two places.
-    pub(super) fn between(&self, start: usize, end: usize) -> &[u8] {
-        self.out.get(start..end).unwrap_or_default()
-    }
-
-    pub(super) fn null(&mut self) {
-        self.out.put_u8(NULL);
-    }
-
-    pub(super) fn bool(&mut self, value: bool) {
-        self.out.put_u8(if value { TRUE } else { FALSE });
-    }
-
-    pub(super) fn float(&mut self, value: f64) {
-        self.out.put_u8(FLOAT);
-        self.out.put_f64(value);
-    }
-
-    pub(super) fn positive(&mut self, value: u64) {
-        self.head(POSITIVE, value);
-    }
-
-    /// The int −1 − `magnitude`.
-    pub(super) fn negative(&mut self, magnitude: u64) {
-        self.head(NEGATIVE, magnitude);
-    }
-
-    /// An int beyond 64 bits: a tag and a magnitude.
-    pub(super) fn big(&mut self, tag: u64, magnitude: u128) {
-        self.head(TAG, tag);
-        let zeros = magnitude.leading_zeros() / 8;
-        self.bytes(magnitude.to_be_bytes().get(zeros as usize..).unwrap_or_default());
-    }
-
-    pub(super) fn bytes(&mut self, bytes: &[u8]) {
-        self.head(BYTES, bytes.len() as u64);
-        self.out.put_slice(bytes);
-    }
-
-    pub(super) fn text(&mut self, text: &str) {
-        self.head(TEXT, text.len() as u64);
-        self.out.put_slice(text.as_bytes());
-    }
-
-    pub(super) fn tag(&mut self, tag: u64) {
-        self.head(TAG, tag);
-    }
-
-    /// A complex, up to its two floats.
-    pub(super) fn complex(&mut self) {
-        self.head(TAG, tag::COMPLEX);
-        self.head(ARRAY, 2);
-    }
-
-    /// Writes with `write` something whose outermost array is of this kind, unless whoever asked
-    /// for it wants another.
-    pub(super) fn sequence(
-        &mut self,
-        kind: Sequence,
-        write: impl FnOnce(&mut Self) -> Result,
-    ) -> Result {
-        self.kind.get_or_insert(kind);
-        write(self)?;
-        match self.kind.take() {
-            None => Ok(()),
-            Some(kind) => Err(EncodeFault::NotSequence { kind: kind.name() }.into()),
-        }
-    }
-
-    /// Opens an array: a list, unless another kind was asked for or only a tuple is possible here.
-    pub(super) fn open_array(&mut self, len: Option<usize>) -> Result<Opened> {
-        let kind = match self.kind.take() {
-            Some(kind) => kind,
-            None if self.in_key => Sequence::Tuple,
-            None => Sequence::List,
-        };
-        if self.in_key && !kind.is_hashable() {
-            return Err(EncodeFault::NotHashable { what: kind.name() }.into());
-        }
-        if let Some(tag) = kind.tag() {
-            self.head(TAG, tag);
-        }
-        let members = kind.has_members();
-        let opened = Opened { members, ..self.open(ARRAY, len)? };
-        self.in_key |= members;
-        Ok(opened)
-    }
-
-    /// Opens a map. Its items are keys and values in turn.
-    pub(super) fn open_map(&mut self, len: Option<usize>) -> Result<Opened> {
-        if let Some(kind) = self.kind {
-            return Err(EncodeFault::NotSequence { kind: kind.name() }.into());
-        }
-        if self.in_key {
-            return Err(EncodeFault::NotHashable { what: "dict" }.into());
-        }
-        self.open(MAP, len)
-    }
-
-    /// Writes with `write` what must be hashable: the key of a map.
-    pub(super) fn key(&mut self, write: impl FnOnce(&mut Self) -> Result) -> Result {
-        let before = std::mem::replace(&mut self.in_key, true);
-        let result = write(self);
-        self.in_key = before;
-        result
-    }
-
-    pub(super) fn close(&mut self, opened: &Opened) {
-        if opened.indefinite {
-            self.out.put_u8(BREAK);
-        }
-        self.depth -= 1;
-        self.in_key = opened.in_key;
-    }
-
-    fn open(&mut self, major: u8, len: Option<usize>) -> Result<Opened> {
-        if self.depth == MAX_DEPTH {
-            return Err(EncodeFault::TooDeep.into());
-        }
+    /// Opens a container; whether a break is to end it.
+    fn open(&mut self, major: u8, len: Option<usize>) -> bool {
         match len {
             Some(len) => self.head(major, len as u64),
             None => self.out.put_u8(major | INDEFINITE),
         }
-        self.depth += 1;
-        Ok(Opened { indefinite: len.is_none(), members: false, in_key: self.in_key })
+        len.is_none()
+    }
+
+    fn close(&mut self, indefinite: bool) {
+        if indefinite {
+            self.out.put_u8(BREAK);
+        }
     }
 
     /// The shortest head.
@@ -203,9 +69,85 @@ impl<'a> Writer<'a> {
     }
 }
 
-impl Opened {
-    /// Whether its items can be named: those of a key and the members of a set cannot.
-    pub(super) const fn has_paths(&self) -> bool {
-        !self.members && !self.in_key
+impl Write for Writer<'_> {
+    type Open = bool;
+
+    fn nesting(&mut self) -> &mut Nesting {
+        &mut self.nesting
+    }
+
+    fn len(&self) -> usize {
+        self.out.len()
+    }
+
+    fn written(&self, start: usize, end: usize) -> Value {
+        super::decode(self.out.get(start..end).unwrap_or_default()).unwrap_or_default()
+    }
+
+    fn null(&mut self) {
+        self.out.put_u8(NULL);
+    }
+
+    fn bool(&mut self, value: bool) {
+        self.out.put_u8(if value { TRUE } else { FALSE });
+    }
+
+    fn float(&mut self, value: f64) {
+        self.out.put_u8(FLOAT);
+        self.out.put_f64(value);
+    }
+
+    fn positive(&mut self, value: u64) {
+        self.head(POSITIVE, value);
+    }
+
+    fn negative(&mut self, magnitude: u64) {
+        self.head(NEGATIVE, magnitude);
+    }
+
+    fn big(&mut self, negative: bool) {
+        self.head(TAG, if negative { tag::BIG_NEGATIVE } else { tag::BIG_POSITIVE });
+    }
+
+    fn complex(&mut self) {
+        self.head(TAG, tag::COMPLEX);
+        self.head(ARRAY, 2);
+    }
+
+    fn channel(&mut self) -> Result {
+        self.head(TAG, tag::CHANNEL);
+        Ok(())
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) -> Result {
+        self.head(BYTES, bytes.len() as u64);
+        self.out.put_slice(bytes);
+        Ok(())
+    }
+
+    fn text(&mut self, text: &str) -> Result {
+        self.head(TEXT, text.len() as u64);
+        self.out.put_slice(text.as_bytes());
+        Ok(())
+    }
+
+    fn open_sequence(&mut self, kind: Sequence, len: Option<usize>) -> bool {
+        if let Some(tag) = kind.tag() {
+            self.head(TAG, tag);
+        }
+        self.open(ARRAY, len)
+    }
+
+    fn close_sequence(&mut self, indefinite: bool, _: usize) -> Result {
+        self.close(indefinite);
+        Ok(())
+    }
+
+    fn open_dict(&mut self, len: Option<usize>) -> bool {
+        self.open(MAP, len)
+    }
+
+    fn close_dict(&mut self, indefinite: bool) {
+        self.close(indefinite);
     }
 }

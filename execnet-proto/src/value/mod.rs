@@ -1,12 +1,27 @@
 //! The values that may cross: Python's basic types, and channels.
 
 mod convert;
+mod error;
+mod nesting;
 mod repr;
+mod sequence;
+mod ser;
+mod serde;
 
 use bytes::Bytes;
 use num_bigint::BigInt;
 
 use crate::ChannelId;
+
+pub use self::error::{DecodeError, DecodeFault, EncodeError, EncodeFault};
+pub(crate) use self::nesting::Nesting;
+pub(crate) use self::sequence::{Sequence, name};
+pub(crate) use self::ser::{Encoder, Write};
+pub use self::serde::{FrozenSet, Set, Tuple};
+
+/// Containers in containers: a list in a list is two deep. What is nested deeper is neither encoded
+/// nor decoded.
+pub const MAX_DEPTH: usize = 256;
 
 /// One of Python's basic types, or a channel inside them.
 ///

@@ -7,22 +7,29 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use execnet_proto::cbor::{self, DecodeFault};
-use execnet_proto::{BigInt, ChannelId, Value};
+use execnet_proto::{BigInt, ChannelId, Value, marshal};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 #[derive(Deserialize)]
 struct Entry {
     name: String,
+    #[serde(default)]
     cbor: String,
+    /// Of what has no channel in it.
+    #[serde(default)]
+    marshal: Option<String>,
 }
+
+/// A name, CBOR, and marshal where there is such a form.
+type Named = (String, Vec<u8>, Option<Vec<u8>>);
 
 #[test]
 fn values_are_written_and_read_as_given() {
     let table = values();
     let entries = read("values.json");
     assert_same_names(&entries, table.keys());
-    for (name, bytes) in entries {
+    for (name, bytes, _) in entries {
         let value = &table[&*name];
         assert_eq!(hex(&cbor::encode(value).unwrap()), hex(&bytes), "{name}");
         // Not by `==`, to which no NaN is equal and −0.0 is 0.0.
@@ -33,11 +40,29 @@ fn values_are_written_and_read_as_given() {
 }
 
 #[test]
+fn values_are_written_and_read_as_marshal() {
+    let table = values();
+    for (name, _, bytes) in read("values.json") {
+        let value = &table[&*name];
+        let Some(bytes) = bytes else {
+            marshal::encode(value).expect_err(&name);
+            continue;
+        };
+        assert_eq!(hex(&marshal::encode(value).unwrap()), hex(&bytes), "{name}");
+        assert_eq!(
+            format!("{:?}", marshal::decode(&bytes).unwrap()),
+            format!("{value:?}"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn refused_bytes_are_refused_for_the_reason_given() {
     let table = refused();
     let entries = read("refused.json");
     assert_same_names(&entries, table.keys());
-    for (name, bytes) in entries {
+    for (name, bytes, _) in entries {
         let (offset, fault) = &table[&*name];
         let error = cbor::decode(&bytes).expect_err(&name);
         assert_eq!((error.offset(), error.fault()), (*offset, fault), "{name}");
@@ -47,7 +72,7 @@ fn refused_bytes_are_refused_for_the_reason_given() {
     }
 }
 
-fn values() -> BTreeMap<&'static str, Value> {
+pub(crate) fn values() -> BTreeMap<&'static str, Value> {
     use Value::{Complex, Float, Int};
 
     let big = |text: &str| Value::from(text.parse::<BigInt>().unwrap());
@@ -262,18 +287,16 @@ fn refused() -> BTreeMap<&'static str, (usize, DecodeFault)> {
     ])
 }
 
-fn read(file: &str) -> Vec<(String, Vec<u8>)> {
+fn read(file: &str) -> Vec<Named> {
     let path = format!("{}/golden/{file}", env!("CARGO_MANIFEST_DIR"));
     let text = fs::read_to_string(path).unwrap();
     let entries: Vec<Entry> = serde_json::from_str(&text).unwrap();
-    entries.into_iter().map(|entry| (entry.name, unhex(&entry.cbor))).collect()
+    let both = |entry: Entry| (entry.name, unhex(&entry.cbor), entry.marshal.as_deref().map(unhex));
+    entries.into_iter().map(both).collect()
 }
 
-fn assert_same_names<'a>(
-    entries: &[(String, Vec<u8>)],
-    table: impl Iterator<Item = &'a &'static str>,
-) {
-    let mut file: Vec<&str> = entries.iter().map(|(name, _)| &**name).collect();
+fn assert_same_names<'a>(entries: &[Named], table: impl Iterator<Item = &'a &'static str>) {
+    let mut file: Vec<&str> = entries.iter().map(|(name, ..)| &**name).collect();
     file.sort_unstable();
     assert_eq!(file, table.copied().collect::<Vec<_>>(), "left: the file, right: the table here");
 }

@@ -52,25 +52,25 @@ proptest! {
 }
 
 /// A type that goes through most of serde.
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[allow(dead_code, reason = "only read")]
-enum Node {
+pub(crate) enum Node {
     Unit,
     New(Box<Self>),
     Tuple(i64, f64),
     Struct { name: String, more: Option<Vec<Self>> },
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Deserialize)]
 #[allow(dead_code, reason = "only read")]
-struct Flat {
+pub(crate) struct Flat {
     a: Option<char>,
     #[serde(flatten)]
     rest: std::collections::BTreeMap<String, Value>,
 }
 
 /// What a value takes, without what the allocator adds.
-fn footprint(value: &Value) -> usize {
+pub(crate) fn footprint(value: &Value) -> usize {
     let held = match value {
         Value::Str(text) => text.capacity(),
         Value::Bytes(bytes) => bytes.len(),

@@ -1,7 +1,8 @@
-//! Values: through CBOR, through serde, and printed.
+//! Values: through CBOR, through marshal, through serde, and printed.
 
 mod golden;
 mod hostile;
+mod marshal;
 mod python;
 mod roundtrip;
 mod strategy;

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -53,7 +54,7 @@ fn values_print_as_python_prints_them() {
     // A NaN with its sign bit set, which the strategy does not make.
     values.extend([Value::Float(-f64::NAN), Value::Complex(-f64::NAN, -f64::NAN)]);
     let lines: String = values.iter().map(|value| expression(value) + "\n").collect();
-    let Some(output) = python(REPR, lines) else { return };
+    let Some(output) = python(Path::new("python3"), REPR, lines) else { return };
     let expected: Vec<String> =
         output.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(expected.len(), values.len());
@@ -64,7 +65,7 @@ fn values_print_as_python_prints_them() {
 
 #[test]
 fn characters_are_printable_where_python_says_so() {
-    let Some(output) = python(PRINTABLE, String::new()) else { return };
+    let Some(output) = python(Path::new("python3"), PRINTABLE, String::new()) else { return };
     let (version, codes) = output.split_once('\n').unwrap();
     let theirs: Vec<u8> = version.trim().split('.').map(|part| part.parse().unwrap()).collect();
     let (major, minor, patch) = char::UNICODE_VERSION;
@@ -87,7 +88,7 @@ fn characters_are_printable_where_python_says_so() {
 
 /// The value without what Python would merge or reorder: of a set one member, of a dict one entry,
 /// or those with different str keys.
-fn plain(value: Value) -> Value {
+pub(crate) fn plain(value: Value) -> Value {
     let all = |items: Vec<Value>| items.into_iter().map(plain).collect::<Vec<_>>();
     let first = |items: Vec<Value>| items.into_iter().take(1).map(plain).collect::<Vec<_>>();
     match value {
@@ -109,7 +110,7 @@ fn plain(value: Value) -> Value {
 }
 
 /// Python source that makes the value, without any of what is being tested.
-fn expression(value: &Value) -> String {
+pub(crate) fn expression(value: &Value) -> String {
     let float = |float: f64| format!("F('{:016x}')", float.to_bits());
     let hex = |bytes: &[u8]| {
         bytes.iter().fold(String::new(), |mut text, byte| {
@@ -164,8 +165,8 @@ fn escape_new(text: &str) -> String {
 }
 
 /// What a Python program prints, given this input; `None` without a Python.
-fn python(program: &str, input: String) -> Option<String> {
-    let started = Command::new("python3")
+pub(crate) fn python(interpreter: &Path, program: &str, input: String) -> Option<String> {
+    let started = Command::new(interpreter)
         .args(["-c", program])
         .env("PYTHONIOENCODING", "utf-8")
         .stdin(Stdio::piped())

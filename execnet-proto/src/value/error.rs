@@ -1,4 +1,4 @@
-//! What can be wrong with a value to be encoded, or with bytes to be decoded.
+//! What can be wrong with a value to be encoded, or with bytes to be decoded, in any format.
 
 use std::fmt;
 
@@ -55,6 +55,12 @@ pub enum EncodeFault {
         /// The number written.
         written: usize,
     },
+    /// What marshal has no form for: a channel, or what is longer than its lengths.
+    #[error("{what} can only be sent as CBOR")]
+    NeedsCbor {
+        /// What it is.
+        what: &'static str,
+    },
     /// A type's `Serialize` refused.
     #[error("{0}")]
     Serialize(String),
@@ -75,7 +81,7 @@ impl EncodeError {
     }
 
     /// The same fault, found within the item of this index.
-    pub(super) fn within(mut self, index: impl fmt::Display) -> Self {
+    pub(crate) fn within(mut self, index: impl fmt::Display) -> Self {
         self.0.path.insert_str(0, &format!("[{index}]"));
         self
     }
@@ -171,9 +177,23 @@ pub enum DecodeFault {
     /// A channel's number that is 0, or does not fit into 32 bits.
     #[error("channel number {0}; expected 1 to {max}", max = u32::MAX)]
     BadChannel(u64),
-    /// Text that is not UTF-8.
+    /// Text that is not UTF-8; with lone surrogates in it, it is not.
     #[error("text that is not UTF-8")]
     InvalidUtf8,
+    /// In marshal, what is not data, or no item at all.
+    #[error("type code 0x{code:02x}, {what}")]
+    BadCode {
+        /// The byte.
+        code: u8,
+        /// What CPython takes it for.
+        what: &'static str,
+    },
+    /// In marshal, a length below 0.
+    #[error("a length of {0}")]
+    BadLength(i32),
+    /// In marshal, an int with a digit of 2¹⁵ or more, or with a 0 as the highest one.
+    #[error("an int whose digits are not those that marshal writes")]
+    BadDigits,
     /// A list, set or dict in the key of a dict, or among the members of a set.
     #[error("a {what} is not hashable, so it cannot be in a dict's key or in a set")]
     NotHashable {
@@ -186,7 +206,7 @@ pub enum DecodeFault {
 }
 
 impl DecodeError {
-    pub(super) const fn new(offset: usize, fault: DecodeFault) -> Self {
+    pub(crate) const fn new(offset: usize, fault: DecodeFault) -> Self {
         Self { offset, fault }
     }
 
@@ -203,7 +223,7 @@ impl DecodeError {
     }
 
     /// Gives a message of serde's, which knows no offsets, the one where it arose.
-    pub(super) fn at(mut self, offset: usize) -> Self {
+    pub(crate) fn at(mut self, offset: usize) -> Self {
         if self.offset == UNKNOWN {
             self.offset = offset;
         }

@@ -8,8 +8,8 @@ use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeTupleStruct};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::tag::name;
-use crate::{ChannelId, Value};
+use super::name;
+use crate::{ChannelId, Value, cbor, marshal};
 
 /// Makes a Python tuple of what serde knows as a sequence only: of a `Vec`, an array, a Rust tuple.
 ///
@@ -43,7 +43,7 @@ pub struct Set<T>(pub T);
 #[expect(clippy::exhaustive_structs, reason = "a wrapper")]
 pub struct FrozenSet<T>(pub T);
 
-/// Exact with [`cbor::to_bytes`](crate::cbor::to_bytes). In other formats (JSON, say) tuples, sets
+/// Exact with [`cbor::to_bytes`] and [`marshal::to_bytes`]. In other formats (JSON, say) tuples, sets
 /// and frozensets are sequences, a complex is one of two floats, a channel is its number, and an
 /// int beyond 128 bits is the bytes of its magnitude.
 impl Serialize for Value {
@@ -78,7 +78,7 @@ impl Serialize for Value {
     }
 }
 
-/// Exact with [`cbor::from_slice`](crate::cbor::from_slice). Where serde buffers a value before it
+/// Exact with [`cbor::from_slice`] and [`marshal::from_slice`]. Where serde buffers a value before it
 /// decides (`#[serde(flatten)]`, untagged and internally tagged enums), and from other formats,
 /// tuples and sets arrive as lists.
 impl<'de> Deserialize<'de> for Value {
@@ -87,14 +87,14 @@ impl<'de> Deserialize<'de> for Value {
     }
 }
 
-/// A channel with [`cbor::to_bytes`](crate::cbor::to_bytes); its number in other formats.
+/// A channel with [`cbor::to_bytes`], an error with [`marshal::to_bytes`]; its number in other formats.
 impl Serialize for ChannelId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_newtype_struct(name::CHANNEL, &self.get())
     }
 }
 
-/// Only a channel, not an int, with [`cbor::from_slice`](crate::cbor::from_slice). From other
+/// Only a channel, not an int, with [`cbor::from_slice`]. From other
 /// formats, and where serde buffers, its number will do.
 impl<'de> Deserialize<'de> for ChannelId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -113,7 +113,7 @@ fn big_int<S: Serializer>(value: &BigInt, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_newtype_struct(name, &Bytes::from(magnitude))
 }
 
-/// What our own deserializer gives to a [`Value`]: the bytes of an item that it has checked.
+/// What our own deserializers give to a [`Value`]: the bytes of an item that it has checked.
 struct ExactVisitor;
 
 impl<'de> Visitor<'de> for ExactVisitor {
@@ -123,8 +123,14 @@ impl<'de> Visitor<'de> for ExactVisitor {
         AnyVisitor.expecting(f)
     }
 
+    /// From CBOR.
     fn visit_borrowed_bytes<E: Error>(self, item: &'de [u8]) -> Result<Value, E> {
-        super::decode(item).map_err(E::custom)
+        cbor::decode(item).map_err(E::custom)
+    }
+
+    /// From marshal, which tells itself from CBOR by this.
+    fn visit_bytes<E: Error>(self, item: &[u8]) -> Result<Value, E> {
+        marshal::decode(item).map_err(E::custom)
     }
 
     /// What any other does.

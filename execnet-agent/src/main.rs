@@ -22,6 +22,7 @@ enum Outcome {
 }
 
 fn main() -> ExitCode {
+    execnet_agent::run_if_agent(|| execnet_agent::Agent::builder().build());
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -49,10 +50,13 @@ fn main() -> ExitCode {
 
 async fn run(command: Command) -> Outcome {
     match command {
-        Command::Stdio => {
-            complain("this build has no native far end");
-            Outcome::Failed
-        }
+        Command::Stdio => match execnet_agent::Agent::builder().build().stdio().await {
+            Ok(()) => Outcome::Success,
+            Err(error) => {
+                eprintln!("{}", error.report());
+                Outcome::Failed
+            }
+        },
     }
 }
 

@@ -32,6 +32,8 @@ pub mod memory;
 #[cfg(unix)]
 mod process;
 pub use memory::Memory;
+#[cfg(unix)]
+pub use process::Process;
 mod pipe;
 #[cfg(all(feature = "ssh", unix))]
 pub mod ssh;

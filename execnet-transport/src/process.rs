@@ -6,10 +6,10 @@
 //! is left of the group while the dead leader still holds the number, and only then reap. Signals
 //! and reaping exclude each other through one lock.
 
-use std::io;
 use std::process::Child;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::{fmt, io};
 
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
@@ -19,8 +19,11 @@ use tokio::sync::watch;
 
 use crate::{BoxFuture, Ending, FarEnd};
 
-/// A far end that is a process, with all that it has started in its group.
-pub(crate) struct Process {
+/// A child process that leads a process group, with all that it has started in that group.
+///
+/// When the process has ended, what is left of its group is killed, and only then is the process reaped: no signal can hit
+/// a stranger that was given its number. Dropping this does nothing; a [`Guard`](crate::Guard) around it kills.
+pub struct Process {
     address: String,
     group: Arc<Group>,
     ending: watch::Receiver<Option<Ending>>,
@@ -30,8 +33,14 @@ impl Process {
     /// Takes charge of `child`, which must lead a process group of its own.
     ///
     /// A task waits for its end. If that task is dropped, which only the end of its runtime does,
-    /// the group is killed; an error kills it too.
-    pub(crate) fn watch(child: Child, name: &str) -> io::Result<Self> {
+    /// the group is killed; an error kills it too. `name` is what messages call it.
+    ///
+    /// # Errors
+    /// The system refuses what is needed to learn of its end.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O enabled.
+    pub fn watch(child: Child, name: &str) -> io::Result<Self> {
         let address = format!("{name} [pid {}]", child.id());
         let leader = Pid::from_child(&child);
         let group = Arc::new(Group { leader, child: Mutex::new(Some(child)) });
@@ -40,6 +49,20 @@ impl Process {
         let notice = ExitNotice::new(leader)?;
         tokio::spawn(watcher.run(notice));
         Ok(Self { address, group, ending })
+    }
+
+    /// Sends a signal to the whole group; `false` for a number that is no signal here. Does nothing once the process has
+    /// ended.
+    pub fn signal(&self, signal: i32) -> bool {
+        let Some(signal) = Signal::from_named_raw(signal) else { return false };
+        self.group.signal(|leader| kill_process_group(leader, signal));
+        true
+    }
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Process").field(&self.address).finish()
     }
 }
 

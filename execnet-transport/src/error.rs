@@ -32,7 +32,7 @@ pub enum ConnectError {
     #[error("{error}")]
     Ssh {
         /// What went wrong, the same from either implementation.
-        error: crate::ssh::SshError,
+        error: Box<crate::ssh::SshError>,
         /// What the layer below said, if it said anything.
         source: Option<Box<dyn Error + Send + Sync>>,
     },

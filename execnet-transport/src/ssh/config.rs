@@ -165,7 +165,7 @@ impl Config {
 }
 
 /// The methods of authentication there are, in the order of OpenSSH.
-const AUTHENTICATIONS: [&str; 3] = ["publickey", "keyboard-interactive", "password"];
+pub(super) const AUTHENTICATIONS: [&str; 3] = ["publickey", "keyboard-interactive", "password"];
 
 /// Which addresses of a host to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

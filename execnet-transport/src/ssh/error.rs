@@ -218,7 +218,7 @@ impl SshError {
         self,
         source: Option<Box<dyn std::error::Error + Send + Sync>>,
     ) -> ConnectError {
-        ConnectError::Ssh { error: self, source }
+        ConnectError::Ssh { error: Box::new(self), source }
     }
 }
 

@@ -8,6 +8,8 @@ pub use options::{Options, OptionsError, OptionsFault};
 mod config;
 pub use config::{AddressFamily, Config, NeedsOpenSsh, StrictHostKey};
 mod error;
+mod resolve;
+mod settings;
 pub use error::SshError;
 
 #[cfg(feature = "ssh-native")]

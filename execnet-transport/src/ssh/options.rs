@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::SshError;
+
 /// Which host is meant, and what is to be different from the user's configuration.
 ///
 /// ```
@@ -130,8 +132,25 @@ impl Options {
         self
     }
 
+    /// Refuses an identity file that cannot be opened: ssh would only warn, and try others.
+    pub(super) fn check_files(&self) -> Result<(), SshError> {
+        for path in &self.identity_files {
+            let text = path.to_string_lossy();
+            let real = match text.strip_prefix("~/") {
+                Some(rest) => std::env::home_dir().unwrap_or_default().join(rest),
+                None => path.clone(),
+            };
+            // What `%` and `$` stand for is known to ssh alone.
+            if !text.contains(['%', '$'])
+                && let Err(error) = std::fs::File::open(real)
+            {
+                return Err(SshError::Config { detail: format!("identity file {text}: {error}") });
+            }
+        }
+        Ok(())
+    }
+
     /// The arguments that say the same to the `ssh` program, without the host.
-    #[allow(dead_code, reason = "until it is used, in the next step")]
     pub(super) fn arguments(&self) -> Vec<String> {
         let mut arguments: Vec<String> = self.flags.iter().map(|flag| format!("-{flag}")).collect();
         let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);

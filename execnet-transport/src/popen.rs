@@ -7,7 +7,7 @@ use std::process::Command;
 use std::{fmt, io};
 
 use tokio::net::UnixStream;
-use tokio::net::unix::pipe;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, pipe};
 
 use crate::process::Process;
 use crate::{Bootstrap, BoxFuture, ConnectError, Guard, Link, SpawnFault, Stderr, Transport};
@@ -125,8 +125,21 @@ impl Popen {
         self.argv.first().map_or(OsStr::new(""), OsString::as_os_str)
     }
 
-    /// Starts the process. All that can fail beforehand is done beforehand.
-    fn start(&self) -> io::Result<Link> {
+    /// Starts the process, for a transport that reads its standard error in a way of its own.
+    pub(crate) fn spawn(&self) -> Result<Child, ConnectError> {
+        let program = self.program().to_string_lossy().into_owned();
+        if self.argv.is_empty() {
+            let source = io::ErrorKind::InvalidInput.into();
+            return Err(ConnectError::Spawn { program, fault: SpawnFault::EmptyArgv, source });
+        }
+        self.start().map_err(|source| {
+            let fault = self.diagnose(&source);
+            ConnectError::Spawn { program, fault, source }
+        })
+    }
+
+    /// All that can fail beforehand is done beforehand.
+    fn start(&self) -> io::Result<Child> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let (reader, writer) = UnixStream::from_std(ours)?.into_split();
@@ -143,9 +156,7 @@ impl Popen {
         drop(command);
 
         let guard = Guard::new(Process::watch(child, &self.address())?);
-        Ok(Link::new(reader, writer, guard)
-            .with_stderr(Stderr::with_limit(stderr, self.stderr_limit))
-            .with_bootstrap(self.bootstrap))
+        Ok(Child { reader, writer, stderr, guard })
     }
 
     fn command(&self) -> Command {
@@ -193,6 +204,14 @@ impl Popen {
     }
 }
 
+/// A process that was started, in its parts.
+pub(crate) struct Child {
+    pub(crate) reader: OwnedReadHalf,
+    pub(crate) writer: OwnedWriteHalf,
+    pub(crate) stderr: pipe::Receiver,
+    pub(crate) guard: Guard,
+}
+
 impl Transport for Popen {
     fn address(&self) -> String {
         self.label.clone().unwrap_or_else(|| format!("popen {}", self.program().display()))
@@ -200,15 +219,10 @@ impl Transport for Popen {
 
     fn connect(&self) -> BoxFuture<'_, Result<Link, ConnectError>> {
         Box::pin(async {
-            let program = self.program().to_string_lossy().into_owned();
-            if self.argv.is_empty() {
-                let source = io::ErrorKind::InvalidInput.into();
-                return Err(ConnectError::Spawn { program, fault: SpawnFault::EmptyArgv, source });
-            }
-            self.start().map_err(|source| {
-                let fault = self.diagnose(&source);
-                ConnectError::Spawn { program, fault, source }
-            })
+            let Child { reader, writer, stderr, guard } = self.spawn()?;
+            Ok(Link::new(reader, writer, guard)
+                .with_stderr(Stderr::with_limit(stderr, self.stderr_limit))
+                .with_bootstrap(self.bootstrap))
         })
     }
 }

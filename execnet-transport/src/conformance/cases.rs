@@ -71,7 +71,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "signal",
         clause: "`FarEnd::wait`. A far end that a signal ended is `Ending::Signaled`",
-        needs: Some(Capability::ExitStatus),
+        needs: Some(Capability::Signal),
         run: |suite| Box::pin(signal(suite)),
     },
     Case {
@@ -365,6 +365,12 @@ async fn declared(suite: &Suite) -> Outcome {
     let _ = writer.shutdown().await;
     if !suite.has(Capability::ExitStatus) && guard.wait().await == Ending::Exited(7) {
         return Err("there is an exit status, which was declared as lacking".to_owned());
+    }
+    if suite.has(Capability::ExitStatus) && !suite.has(Capability::Signal) {
+        let link = suite.start("die").await?;
+        if matches!(link.guard.wait().await, Ending::Signaled { .. }) {
+            return Err("a signal is told, which was declared as lacking".to_owned());
+        }
     }
     Ok(())
 }

@@ -62,8 +62,10 @@ use crate::{Fault, Link, Stage, Transport};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Capability {
-    /// The far end is a process, and [`Guard::wait`](crate::Guard::wait) tells its exit status or signal.
+    /// The far end is a process, and [`Guard::wait`](crate::Guard::wait) tells its exit status.
     ExitStatus,
+    /// It tells the signal too that ended the process. Lacking where the exit status is.
+    Signal,
     /// A kill ends a far end that does not look at its link. Without, it closes the link, and the far end
     /// is expected to end at end-of-file.
     Kill,
@@ -79,6 +81,7 @@ impl fmt::Display for Capability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ExitStatus => "exit status",
+            Self::Signal => "signal",
             Self::Kill => "kill",
             Self::Interrupt => "interrupt",
             Self::Stderr => "standard error",
@@ -182,7 +185,10 @@ impl Suite {
     }
 
     fn lacking(&self, wanted: Capability) -> Option<Verdict> {
-        let (capability, reason) = self.lacking.iter().find(|(lacking, _)| *lacking == wanted)?;
+        let includes = |lacking: Capability| {
+            lacking == wanted || (lacking, wanted) == (Capability::ExitStatus, Capability::Signal)
+        };
+        let (capability, reason) = self.lacking.iter().find(|(lacking, _)| includes(*lacking))?;
         Some(Verdict::Lacking { capability: *capability, reason: reason.clone() })
     }
 

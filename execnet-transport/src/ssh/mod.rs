@@ -12,6 +12,9 @@ mod resolve;
 mod settings;
 pub use error::SshError;
 
+mod openssh;
+pub use openssh::OpenSsh;
+
 #[cfg(feature = "ssh-native")]
 #[cfg_attr(not(test), allow(dead_code, reason = "until connections check their host keys by it"))]
 mod known_hosts;

@@ -1,9 +1,51 @@
 //! Far ends over ssh, with real servers and the real `ssh` program.
 #![cfg(all(feature = "ssh", unix))]
 
+mod conforms;
+mod errors;
 mod resolve;
 
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+
+use execnet_testing::Sshd;
+use execnet_transport::ssh::{Config, OpenSsh, Options};
+use execnet_transport::{ConnectError, Link, Transport};
+
+/// The implementations, each of which is to do the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    OpenSsh,
+}
+
+const BACKENDS: [Backend; 1] = [Backend::OpenSsh];
+
+impl Backend {
+    async fn transport(
+        self,
+        options: Options,
+        command: &str,
+    ) -> Result<Arc<dyn Transport>, ConnectError> {
+        let config = Config::resolve(&options).await?;
+        Ok(match self {
+            Self::OpenSsh => Arc::new(OpenSsh::new(options, config, command)),
+        })
+    }
+
+    async fn connect(self, options: &Options, command: &str) -> Result<Link, ConnectError> {
+        self.transport(options.clone(), command).await?.connect().await
+    }
+}
+
+/// Options that lead to the server and trust it alone.
+fn options(sshd: &Sshd) -> Options {
+    with_config(&sshd.client_config("web1"))
+}
+
+fn with_config(path: &Path) -> Options {
+    Options::new("web1").unwrap().config_file(path)
+}
 
 /// Whether there is an `ssh` program; says so if not.
 fn has_ssh() -> bool {

@@ -35,9 +35,17 @@ pub use memory::Memory;
 #[cfg(unix)]
 pub use process::Process;
 mod pipe;
+#[cfg(feature = "socket")]
+mod socket;
 #[cfg(all(feature = "ssh", unix))]
 pub mod ssh;
 mod stream;
+#[cfg(all(feature = "socket", unix))]
+pub use socket::Unix;
+#[cfg(feature = "socket")]
+pub use socket::{AddressError, SocketAddress, Tcp};
+#[cfg(feature = "tls")]
+pub mod tls;
 
 // What a transport of your own must pass.
 #[cfg(feature = "conformance")]

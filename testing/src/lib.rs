@@ -2,6 +2,7 @@
 //! servers that a test starts for itself. Not published, and no part of what is.
 
 mod lifeline;
+mod pki;
 mod process;
 mod pythons;
 mod skip;
@@ -10,6 +11,7 @@ mod sshd;
 use std::time::Duration;
 
 pub use lifeline::{Life, Lifeline};
+pub use pki::Authority;
 pub use process::{descendants, resident};
 pub use pythons::{python, pythons};
 pub use skip::skip;

@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 mod broken;
+mod sockets;
 mod streams;
 
 use execnet_transport::conformance::{Capability, Peer, Suite, Verdict};

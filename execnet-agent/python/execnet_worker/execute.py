@@ -17,7 +17,7 @@ class Task:
     """One EXEC, from its frame until both its program and its channel are done."""
 
     __slots__ = ("number", "stream", "channel", "request", "in_main", "runner", "thread", "cancel",
-                 "interrupts", "unwatched", "done")
+                 "interrupts", "signalled", "unwatched", "done")
 
     def __init__(self, number, stream):
         self.number = number
@@ -28,7 +28,8 @@ class Task:
         self.runner = None  # its thread, unless that is the main thread
         self.thread = None  # the number of its thread, while its program runs
         self.cancel = None  # while an async function runs, how to cancel it
-        self.interrupts = []  # an entry while one is on its way to the thread
+        self.interrupts = []  # an entry while one is on its way to the thread, …
+        self.signalled = False  # … as a signal that the main thread has yet to see
         self.unwatched = [True]  # empty from the first interrupt on
         self.done = False
 
@@ -47,7 +48,6 @@ class Tasks:
         self.queue = SimpleQueue()  # for the main thread; None ends it
         self.main_is_free = True
         self.main_task = None
-        self.to_interrupt = None
         self.interrupt_at = None  # set when the worker is to end
         self.kill_at = None
         self.kill = 0
@@ -88,18 +88,19 @@ class Tasks:
                 self._finish(task, self._fault("RuntimeError", str(error)))
 
     def interrupt(self, stream):
-        """Raises KeyboardInterrupt in the program on this channel, if one runs there."""
+        """Raises KeyboardInterrupt in the program on this channel, if one runs there.
+
+        One that comes while another is still on its way is the same one.
+        """
         task = stream.task
-        if task is None or not task.thread:
+        if task is None or not task.thread or task.interrupts:
             return
-        if task.in_main:
-            start_new_thread(self._interrupt_main, (task,))
-        elif not task.interrupts:
-            task.interrupts.append(None)
-            try:
-                start_new_thread(self._interrupt_thread, (task,))
-            except RuntimeError:
-                task.interrupts.clear()
+        task.interrupts.append(None)
+        try:
+            start_new_thread(self._interrupt_main if task.in_main else self._interrupt_thread,
+                             (task,))
+        except RuntimeError:
+            task.interrupts.clear()
 
     def terminate(self, grace, kill):
         """Takes no more tasks, interrupts those that run after `grace`, ends after `kill`."""
@@ -158,10 +159,18 @@ class Tasks:
                 os._exit(0)  # a program forked, and its child came back here
 
     def on_sigint(self, signum, frame):
-        """The main thread's handler: an interrupt is for the program that runs, and no other."""
-        wanted, self.to_interrupt = self.to_interrupt, None
-        if self.main_task is not None and wanted in (None, self.main_task):
-            raise KeyboardInterrupt
+        """The main thread's handler: an interrupt is for the program that runs, and no other.
+
+        Never for the lines around it, which are to tell its end and have nobody to catch it.
+        """
+        task = self.main_task
+        if task is None or not _in_program(frame):
+            return  # one that is for this task is sent again
+        if task.interrupts:
+            if not task.signalled:
+                return  # it has been seen
+            task.signalled = False
+        raise KeyboardInterrupt
 
     def _run_in_thread(self, task):
         try:
@@ -251,16 +260,17 @@ class Tasks:
             self.events.put(None)
 
     def _interrupt_main(self, task):
-        if _cancel(task):
-            return
-        self.to_interrupt = task
-        # A signal that comes just before a system call does not end it: send more until one is
-        # seen. A program's own handler would see them all, it gets one.
-        while self.to_interrupt is task and task.thread:
-            pthread_kill(self.main, SIGINT)
-            if getsignal(SIGINT) != self.on_sigint:
-                return
-            sleep(0.005)
+        try:
+            # A signal that comes just before a system call does not end it: send more until one
+            # is seen. A program's own handler would see them all, it gets one.
+            task.signalled = not _cancel(task)
+            while task.signalled and task.thread:
+                pthread_kill(self.main, SIGINT)
+                if getsignal(SIGINT) != self.on_sigint:
+                    break
+                sleep(0.005)
+        finally:
+            task.interrupts.clear()
 
     def _interrupt_thread(self, task):
         try:
@@ -333,10 +343,23 @@ def _cancel(task):
     except RuntimeError:
         return False  # the loop has ended
     for _ in range(50):
-        if cancelled:
+        if cancelled or not task.thread:
             return True
         sleep(0.01)
     return False
+
+
+def _in_program(frame):
+    """Whether this is a frame of what the main thread performs, or of a stack that is none of ours,
+    as a greenlet's.
+    """
+    while frame is not None:
+        if frame.f_code is _perform.__code__:
+            return True
+        if frame.f_code is Tasks.run_main.__code__:
+            return False
+        frame = frame.f_back
+    return True
 
 
 def _perform(task):

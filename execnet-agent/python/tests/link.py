@@ -19,11 +19,23 @@ from .payload import LINE, SOURCE
 
 PATIENCE = 60  # a watchdog, not a measure
 
+PYPY = sys.implementation.name == "pypy"
+
 try:
     from ctypes import pythonapi
     INTERRUPTS_THREADS = hasattr(pythonapi, "PyThreadState_SetAsyncExc")
 except (ImportError, AttributeError):
     INTERRUPTS_THREADS = False  # as PyPy: there only the main thread can be
+
+
+COLLECTOR = """
+    import gc, threading, time
+    def collect():
+        while True:
+            gc.collect()
+            time.sleep(0.05)
+    threading.Thread(target=collect, daemon=True).start()
+    """
 
 
 class Channel7:
@@ -153,6 +165,8 @@ class Worker(Link):
             self.process.wait()
             raise
         finally:
+            if error[0]:
+                sys.stderr.write(self.stderr())
             self.stderr_file.close()
 
     def exec(self, source, **more):
@@ -177,6 +191,11 @@ class Worker(Link):
         except BrokenPipeError:
             pass  # a worker that ends does not wait for the answer
         return result
+
+    def collect(self):
+        """Lets the worker notice dropped channels soon, also where nothing counts references."""
+        if PYPY:
+            self.run(COLLECTOR)
 
     def interrupt(self, number):
         self.write(frame(INTERRUPT, number))

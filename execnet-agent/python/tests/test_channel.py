@@ -499,7 +499,7 @@ class CreditGiven(unittest.TestCase):
                 total += WINDOW
                 far.sync()
                 del channel
-            gc.collect()
+                gc.collect()
             far.sync()
             self.assertEqual(far.connection.channels, {})
             self.assertEqual(account.settled, account.spent)

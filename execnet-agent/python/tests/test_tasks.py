@@ -4,9 +4,10 @@ import sys
 import unittest
 
 from execnet_worker import cbor
-from execnet_worker.frame import CBOR, CLOSE, CREDIT, DATA, EOF, EXEC, MORE, OPEN, frame
+from execnet_worker.frame import (CBOR, CLOSE, CREDIT, DATA, EOF, EXEC, INTERRUPT, MORE, OPEN,
+                                  frame)
 
-from .link import INTERRUPTS_THREADS, Worker
+from .link import INTERRUPTS_THREADS, PYPY, Worker
 
 THREAD = "import threading; channel.send(threading.current_thread() is threading.main_thread())\n"
 
@@ -226,7 +227,7 @@ class Failures(unittest.TestCase):
             self.assertEqual(fault["type"], "SyntaxError")
             for text in 'File "file.py", line 2', "y = = 2", "SyntaxError: invalid syntax":
                 self.assertIn(text, fault["traceback"])
-            self.assertIn("'return' outside function", far.run("return 1")[1]["message"])
+            self.assertRegex(far.run("return 1")[1]["message"], "'?return'? outside function")
 
     def test_names_of_types(self):
         with Worker() as far:
@@ -395,6 +396,7 @@ class Places(unittest.TestCase):
 
     def test_callbacks_outlive_their_task(self):
         with Worker() as far:
+            far.collect()
             number = far.exec("def start(c):\n"
                               "    c.setcallback(lambda x: c.send([x, 'more']), endmarker='end')\n"
                               "start(channel.gateway.newchannel())")
@@ -411,13 +413,15 @@ class Places(unittest.TestCase):
         count = ("import gc; gc.collect(); channel.send(sum('Stream' in type(o).__name__ or 'Task' "
                  "in type(o).__name__ or type(o).__name__ == 'Channel' for o in gc.get_objects()))")
         with Worker() as far:
-            before = far.run(count)
+            far.collect()
+            [before], _ = far.run(count)
             for _ in range(100):
                 numbers = [far.next_number() for _ in range(100)]
                 far.write(*[frame(OPEN, number) for number in numbers])
                 far.write(*[frame(DATA, number, b"unread") + frame(EOF, number)
                             for number in numbers[::2]])
-                request = "for c in channel.receive(): c.send(c.receive(0) if 0 else 1)"
+                # The del is for PyPy, whose compiled code may hold the last one for a while.
+                request = "for c in channel.receive(): c.send(1)\ndel c"
                 task = far.exec(request)
                 far.write(frame(DATA | CBOR, task,
                                 b"\x98\x64" + b"".join(b"\xd9\xb0\x2f\x1a" + n.to_bytes(4, "big")
@@ -430,7 +434,9 @@ class Places(unittest.TestCase):
                         far.write(frame(CLOSE, number))
                         seen += 1
             self.assertEqual(far.status()["channels"], 0)
-            self.assertEqual(far.run(count), before)
+            [after], _ = far.run(count)
+            # PyPy finds what has finalizers over several collections.
+            self.assertLessEqual(after, before + 100 * PYPY)
 
 
 class Interrupts(unittest.TestCase):
@@ -610,6 +616,14 @@ class Storms(unittest.TestCase):
             self.assertEqual(far.close(main), ([1], None))
             self.assertEqual(far.status()["channels"], 0)
 
+    def storm_on_one(self, far, count):
+        """Interrupts a task many times: the first ends it, the others find it at its end."""
+        for _ in range(count):
+            number = far.exec("channel.send(1)\nwhile True: pass")
+            far.item(number)
+            far.write(*[frame(INTERRUPT, number)] * 20)
+            self.assertEqual(far.close(number)[1]["type"], "KeyboardInterrupt")
+
     def storm_at_the_end(self, far):
         """Interrupts tasks that are about to end; each of them tells its end."""
         for steps in range(300):
@@ -625,6 +639,21 @@ class Storms(unittest.TestCase):
                         break
 
     SWITCH_OFTEN = "import sys; sys.setswitchinterval(1e-6)\n"
+
+    def test_many_on_a_main_task(self):
+        with Worker({"execmodel": "main_thread_only"}) as far:
+            far.run(self.SWITCH_OFTEN)
+            self.storm_on_one(far, 500)
+            self.assertEqual(far.run("channel.send(1)"), ([1], None))
+
+    @unittest.skipUnless(INTERRUPTS_THREADS, "interrupts other threads than the main one")
+    def test_many_on_a_thread(self):
+        with Worker() as far:
+            main = far.exec(self.SWITCH_OFTEN + "channel.send(0); channel.receive()")
+            far.item(main)
+            self.storm_on_one(far, 200)
+            far.message(main, None)
+            self.assertEqual(far.close(main), ([], None))
 
     def test_as_main_tasks_end(self):
         with Worker({"execmodel": "main_thread_only"}) as far:

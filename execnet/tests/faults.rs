@@ -227,7 +227,10 @@ async fn a_crash_in_c_is_explained_with_its_stack() {
             lost.ending()
         );
         let text = lost.to_string();
-        for part in ["SIGSEGV", "Segmentation fault", "\"tasks/crash.py\", line 3 in crash"] {
+        // PyPy knows only where a function begins.
+        let line = if gw.info().implementation == "pypy" { 2 } else { 3 };
+        let place = format!("\"tasks/crash.py\", line {line} in crash");
+        for part in ["SIGSEGV", "Segmentation fault", place.as_str()] {
             assert!(text.contains(part), "{part:?} in:\n{text}");
         }
     })

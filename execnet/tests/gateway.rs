@@ -176,13 +176,14 @@ async fn facts_come_with_the_first_words() {
         let source = "
             import os, sys
             channel.send([sys.executable, sys.platform, os.getcwd(), os.getpid()])
+            channel.send(sys.implementation.name)
         ";
         let mut channel = gw.remote_exec(source).await.unwrap();
         let told: (String, String, String, u64) = channel.receive().await.unwrap();
         let facts = (&info.executable, &info.platform, &info.cwd, &info.pid);
         assert_eq!(facts, (&told.0, &told.1, &told.2, &told.3));
         assert!(info.version.starts_with("3."), "{}", info.version);
-        assert_eq!(info.implementation, "cpython");
+        assert_eq!(info.implementation, channel.receive::<String>().await.unwrap());
         assert!(gw.ping().await.is_ok());
         let status = gw.status().await.unwrap();
         assert!(status.get("channels").is_some(), "{status}");
@@ -510,7 +511,10 @@ async fn ten_thousand_channels_leave_nothing_behind() {
         let before = common::resident(gw.info().pid);
         round(9_000).await;
         let after = common::resident(gw.info().pid);
-        assert!(after <= before + 6, "the worker grew from {before} to {after} MiB");
+        // PyPy touches its nursery of 100 MiB bit by bit: there the figure says nothing.
+        if gw.info().implementation == "cpython" {
+            assert!(after <= before + 6, "the worker grew from {before} to {after} MiB");
+        }
         let status = gw.status().await.unwrap();
         assert_eq!(status.get("channels"), Some(&Value::Int(0)), "{status}");
     })

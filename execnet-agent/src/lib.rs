@@ -19,3 +19,7 @@ pub use agent::{
 pub use execnet_channel::{
     Channel, ChannelId, Config, Message, OpenError, ReceiveError, SendError,
 };
+
+// A server that starts them.
+#[cfg(all(feature = "server", unix))]
+pub mod server;

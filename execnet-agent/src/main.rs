@@ -3,12 +3,14 @@
 
 mod args;
 mod log;
+mod serve;
 
 use std::fmt::Display;
 use std::process::ExitCode;
 
-use args::{Args, Command};
+use args::{Args, Command, TokenCommand};
 use clap::Parser;
+use execnet_transport::tls::Token;
 
 /// How the command ended, as its exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +59,30 @@ async fn run(command: Command) -> Outcome {
                 Outcome::Failed
             }
         },
+        Command::Serve(args) => serve::run(&args).await,
+        Command::Token { command: TokenCommand::New { file } } => {
+            let token = Token::generate();
+            match token.write_new(&file) {
+                Ok(()) => {
+                    println!("{}: token {}", file.display(), token.id());
+                    Outcome::Success
+                }
+                Err(error) => fail(error),
+            }
+        }
+        Command::Status { control } => match execnet_agent::server::status(&control).await {
+            Ok(line) => {
+                print!("{line}");
+                Outcome::Success
+            }
+            Err(error) => fail(format_args!("{}: {error}", control.display())),
+        },
     }
+}
+
+fn fail(message: impl Display) -> Outcome {
+    complain(message);
+    Outcome::Failed
 }
 
 fn complain(message: impl Display) {

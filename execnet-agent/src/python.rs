@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 const STUB: &str = include_str!("../python/stub.py");
 
 /// The worker's modules. Most are compiled when they are first imported, some never are.
-const MODULES: [(&str, &str); 15] = [
+const MODULES: [(&str, &str); 17] = [
     ("execnet_worker", include_str!("../python/execnet_worker/__init__.py")),
     ("execnet_worker.cbor", include_str!("../python/execnet_worker/cbor.py")),
     ("execnet_worker.channel", include_str!("../python/execnet_worker/channel.py")),
@@ -15,12 +15,14 @@ const MODULES: [(&str, &str); 15] = [
     ("execnet_worker.explain", include_str!("../python/execnet_worker/explain.py")),
     ("execnet_worker.fileio", include_str!("../python/execnet_worker/fileio.py")),
     ("execnet_worker.frame", include_str!("../python/execnet_worker/frame.py")),
+    ("execnet_worker.lease", include_str!("../python/execnet_worker/lease.py")),
     ("execnet_worker.main", include_str!("../python/execnet_worker/main.py")),
     ("execnet_worker.mux", include_str!("../python/execnet_worker/mux.py")),
     ("execnet_worker.reader", include_str!("../python/execnet_worker/reader.py")),
     ("execnet_worker.simplequeue", include_str!("../python/execnet_worker/simplequeue.py")),
     ("execnet_worker.sources", include_str!("../python/execnet_worker/sources.py")),
     ("execnet_worker.stream", include_str!("../python/execnet_worker/stream.py")),
+    ("execnet_worker.turn", include_str!("../python/execnet_worker/turn.py")),
     ("execnet_worker.writer", include_str!("../python/execnet_worker/writer.py")),
 ];
 

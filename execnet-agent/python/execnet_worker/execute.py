@@ -9,7 +9,7 @@ from time import monotonic, sleep
 
 from . import cbor, sources
 from .channel import ChannelClosed, EndOfChannel
-from .frame import CBOR, CLOSE, fault
+from .frame import CBOR, fault
 from .stream import Empty, SimpleQueue
 
 
@@ -248,7 +248,7 @@ class Tasks:
         stream = task.stream
         stream.closed = True
         task.done = True
-        stream.push(CLOSE, error or b"")
+        stream.push_close(error or b"")
         stream.end()
         task.request = task.channel = None
         if stream.close_sent:

@@ -1,10 +1,11 @@
 """One connection to the controller (PROTOCOL.md, sections 4, 5 and 8).
 
-The reader thread alone reads the link, the writer thread alone writes to it. No user code runs in
-them, so no KeyboardInterrupt and no exception of a signal handler ever lands there. The threads of
-users touch a connection by single operations of C code only: they append to a deque, put into a
-queue, set an attribute. Whatever interrupts them comes before or after such an operation. That is
-why no interrupt, at any point, can leave half a frame on the link or a lock held.
+The reader thread handles all frames, the writer thread all credit. No user code runs in them, so
+no KeyboardInterrupt and no exception of a signal handler ever lands there. The threads of users
+touch a connection by single operations of C code only: they append to a deque, put into a queue,
+set an attribute; and where they read (lease.py) or write (turn.py) in place of the two, that is
+one such operation too. Whatever interrupts them comes before or after it. That is why no interrupt,
+at any point, can leave half a frame on the link or a lock held.
 """
 
 import os
@@ -15,8 +16,10 @@ from time import monotonic, sleep
 
 from . import cbor
 from .frame import CLOSE, LIMITS, OPEN, frame
+from .lease import Lease
 from .reader import Reader
 from .stream import Account, Empty, SimpleQueue, Stream
+from .turn import Turns
 from .writer import SETTLE, Writer
 
 
@@ -34,6 +37,8 @@ class Connection:
         self.own = set()  # numbers of those that this side opened
         self.next_own, self.next_theirs = 2, 1
         self.blocked = {}  # thread: the stream that it waits for
+        self.lease = Lease(source, self.blocked)
+        self.turns = Turns(self)
         self.dirty = set()  # streams that hold some of the connection's credit
         self.tight = False  # less than half of that is left: every byte taken is looked at
         self.lost = None  # why there is no link any more
@@ -134,5 +139,6 @@ class Connection:
         for stream in list(self.channels.values()):
             stream.calling = None  # that thread is the parent's as well
         self.lose("this is a forked child, channels belong to its parent")
+        self.lease.abandon()
         self.source.close()
         os.close(self.out)

@@ -48,12 +48,16 @@ class Reader:
         """Reads and handles frames until the link ends."""
         source = self.connection.source
         fd = source.fileno()
+        lease = self.connection.lease
         # Another reader was here before: what it has buffered comes first, at once and whole.
         data = source.read1(_CHUNK)
         while data:
             at, missing = self.parse(data)
             rest = data[at:]
-            data = os.read(fd, _CHUNK)
+            if lease.blocked and not rest and lease.is_wanted(data):
+                lease.lend(self.count_seen)
+                self.count_seen()
+            data = lease.chunks.popleft() if lease.chunks else os.read(fd, _CHUNK)
             if rest:
                 pieces = [rest, data]
                 missing -= len(data)
@@ -98,6 +102,14 @@ class Reader:
             connection.settle()
         return at, 8 - (total - at)
 
+    def count_seen(self):
+        """Counts the messages that their threads have read and taken themselves."""
+        seen = self.connection.lease.seen
+        while seen:
+            chunk = seen.popleft()
+            word, number = HEADER.unpack_from(chunk)
+            self.on_data(word >> 24, number, None, word & 0xFFFFFF)
+
     def on_data(self, kind, number, payload, size):
         connection = self.connection
         stream = connection.channels.get(number)
@@ -141,7 +153,9 @@ class Reader:
             stream.exempt += cost
             return
         stream.arrived += cost
-        if stream.request_due:
+        if payload is None:
+            stream.took(stream.arrived)
+        elif stream.request_due:
             stream.request_due = False
             connection.tasks.request(stream, form, payload, stream.arrived)
         else:

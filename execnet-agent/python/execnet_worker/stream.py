@@ -9,7 +9,7 @@ from _thread import allocate_lock, get_ident
 from collections import deque
 from time import monotonic
 
-from .frame import LIMITS
+from .frame import CLOSE, LIMITS
 
 try:
     from _queue import Empty, SimpleQueue
@@ -44,7 +44,7 @@ class Stream(Account):
 
     __slots__ = (
         "connection", "number", "handle", "handle_ref", "task",
-        "outbox", "waiters", "taken", "closed", "finished", "dropped", "has_callback", "calling",
+        "outbox", "next_lone", "waiters", "taken", "closed", "finished", "dropped", "has_callback", "calling",
         "inbox", "request_due", "arrived", "exempt", "parts", "parts_size",
         "over", "ended", "close_received", "fault", "lost",
         "offset", "eof_sent", "close_sent",
@@ -59,6 +59,7 @@ class Stream(Account):
         self.task = None  # what an EXEC started here
         # Users.
         self.outbox = deque()  # (kind, payload) in the order of sending; the writer takes out
+        self.next_lone = 0  # from then on a message is not one of many
         self.waiters = []
         self.taken = 0  # how much of `arrived` the application has
         self.closed = self.finished = self.dropped = self.has_callback = False
@@ -88,15 +89,25 @@ class Stream(Account):
         self.outbox.append((kind, payload))
         self.connection.ready.put(self)
 
+    def push_close(self, payload=b""):
+        """Sends CLOSE, at once if nothing stands before it."""
+        if self.connection.turns.send(self, CLOSE, payload):
+            self.wake()
+            self.connection.forget(self)
+        else:
+            self.push(CLOSE, payload)
+
     def end(self):
         """Lets everybody see that nothing more comes."""
         self.inbox.put(END)
         self.wake()
+        self.connection.lease.wake()
 
     def take(self, timeout=None):
         """The next entry of the inbox, or END. Empty when none comes in time."""
         inbox = self.inbox
         entry = _NUDGE
+        self.next_lone = 0
         if inbox.qsize():
             try:
                 entry = inbox.get(False)
@@ -127,9 +138,17 @@ class Stream(Account):
     def _await_entry(self, timeout):
         if (self.over or self.closed) and not self.inbox.qsize():
             self.inbox.put(END)  # an interrupt came where the last reader put it back
+        lease = self.connection.lease
         blocked = self.connection.blocked
         blocked[get_ident()] = self
         try:
+            if lease.ticket:
+                if len(blocked) == 1 and (timeout is None or timeout >= 0):
+                    entry = lease.lead(self, timeout)
+                    if entry:
+                        return entry
+                if not self.inbox.qsize():
+                    lease.recall()
             return self.inbox.get(True, timeout)
         finally:
             blocked.pop(get_ident(), None)
@@ -146,6 +165,7 @@ class Stream(Account):
             try:
                 if condition():
                     return True
+                self.connection.lease.recall()
                 if not waiter.acquire(True, -1 if end is None else max(0, end - monotonic())):
                     return condition()
             finally:
@@ -167,3 +187,4 @@ class Stream(Account):
         """Lets a blocked thread see an exception that was raised in it from outside."""
         self.inbox.put(_NUDGE)
         self.wake()
+        self.connection.lease.wake()

@@ -34,6 +34,7 @@ class Writer:
             written = []
             size = 0
             item = ready.get()
+            turn = connection.turns.take(self.write)
             while True:
                 while answers:
                     batch.append(answers.popleft())
@@ -56,6 +57,7 @@ class Writer:
                 except OSError as error:
                     connection.lose("the controller is gone: %s" % error)
                     connection.tasks.lost()
+            turn.over = True
             for queue in written:
                 queue.put(None)
 
@@ -95,10 +97,12 @@ class Writer:
             left = len(payload) - start
             length = min(left, self.max_fragment)
             if stream.credit - stream.used < length + 8:
+                self.connection.lease.recall()
                 break
             room = account.credit - account.used - 8
             if room < length:
                 if room < _LEAST_FRAGMENT:
+                    self.connection.lease.recall()
                     self.starving[stream] = None
                     break
                 length = room

@@ -1,0 +1,328 @@
+"""What threads do in place of the reader and the writer, and whatever interrupts them there."""
+
+import os
+import unittest
+from time import monotonic, sleep
+
+from execnet_worker import cbor, turn
+from execnet_worker.channel import EndOfChannel, TimeoutError
+from execnet_worker.frame import CBOR, CLOSE, CREDIT, DATA, EOF, LIMITS, PING, PONG, frame
+
+from .link import INTERRUPTS_THREADS, PATIENCE, LocalWorker, Worker
+from .test_channel import credit, in_thread
+
+
+def until(condition):
+    end = monotonic() + PATIENCE
+    while not condition():
+        assert monotonic() < end
+        sleep(0.001)
+
+
+def lend(far, number, channel, call=None):
+    """Has a thread receive one message, so that the reader stands back, then call something."""
+    lease = far.connection.lease
+    while True:
+        received = in_thread(lambda: (channel.receive(), until(lambda: lease.lent)))
+        until(lambda: lease.blocked)
+        far.message(number, "first")
+        received.get()
+        if lease.lent:
+            break
+    thread = in_thread(call or channel.receive)
+    until(lambda: lease.blocked or not thread.is_alive())
+    return thread
+
+
+class Reading(unittest.TestCase):
+    def setUp(self):
+        self.far = LocalWorker()
+        self.number, self.channel = self.far.open()
+        self.lease = self.far.connection.lease
+        self.addCleanup(self.far.hang_up)
+
+    def lead(self, *call):
+        """A thread that waits for a message, and reads the link itself."""
+        for _ in range(1000):
+            thread = lend(self.far, self.number, self.channel, *call)
+            if self.lease.lent and not self.lease.ticket:
+                return thread
+            self.far.message(self.number, "once more")
+            thread.get()
+        self.fail("no thread got to read")
+
+    def test_a_message(self):
+        thread = self.lead()
+        self.far.message(self.number, {"a": 1})
+        self.assertEqual(thread.get(), {"a": 1})
+        self.assertGreaterEqual(self.lease.uses, 1)
+
+    def test_everything_else_is_left_to_the_reader(self):
+        thread = self.lead()
+        self.far.write(frame(PING, 0, b"question"))
+        self.assertEqual(self.far.frame(), (PONG, 0, b"question"))
+        self.assertTrue(thread.is_alive())
+        self.far.message(self.number, 1)
+        self.assertEqual(thread.get(), 1)
+
+    def test_several_messages_and_parts_of_one(self):
+        thread = self.lead()
+        one = frame(DATA, self.number, b"one")
+        self.far.write(one + one[:5])
+        self.assertEqual(thread.get(), b"one")
+        thread = in_thread(self.channel.receive)
+        self.far.write(one[5:], frame(EOF, self.number))
+        self.assertEqual(thread.get(), b"one")
+        self.assertRaises(EOFError, self.channel.receive)
+
+    def test_half_a_frame(self):
+        thread = self.lead()
+        self.far.write(frame(DATA, self.number, b"half")[:9])
+        until(lambda: not self.lease.lent)
+        self.far.write(b"alf")
+        self.assertEqual(thread.get(), b"half")
+
+    def test_the_end_of_the_link(self):
+        thread = self.lead()
+        self.far.hang_up()
+        self.assertIsInstance(thread.get(), OSError)
+
+    def test_a_timeout(self):
+        thread = self.lead(lambda: self.channel.receive(0.05))
+        self.assertIsInstance(thread.get(), TimeoutError)
+        self.far.message(self.number, 1)
+        self.assertEqual(self.channel.receive(), 1)
+
+    def test_another_thread_closes_the_channel(self):
+        thread = self.lead()
+        self.channel.close()
+        self.assertIsInstance(thread.get(), EndOfChannel)
+        self.assertEqual(self.far.expect(CLOSE, self.number), b"")
+
+    def test_another_thread_waits_for_another_channel(self):
+        number, channel = self.far.open()
+        thread = self.lead()
+        second = in_thread(channel.receive)
+        until(lambda: len(self.lease.blocked) == 2)
+        self.far.message(number, 2)
+        self.assertEqual(second.get(), 2)
+        self.far.message(self.number, 1)
+        self.assertEqual(thread.get(), 1)
+
+    def test_the_reader_reads_on_while_the_thread_is_busy(self):
+        lend(self.far, self.number, self.channel, lambda: None).get()
+        self.far.write(frame(PING, 0, b"question"))
+        self.assertEqual(self.far.frame(), (PONG, 0, b"question"))
+
+    def test_credit_comes_back(self):
+        thread = self.lead()
+        item = bytes(1000)
+        left = LIMITS["channel_window"]
+        for _ in range(1000):
+            while left < len(item) + 8:
+                left += int.from_bytes(self.far.expect(CREDIT, self.number), "big")
+            self.far.write(frame(DATA, self.number, item))
+            left -= len(item) + 8
+            self.assertEqual(thread.get(), item)
+            thread.get = self.channel.receive
+        self.assertGreater(self.lease.uses, 0)
+
+    def test_a_ticket_that_got_lost_is_found(self):
+        lend(self.far, self.number, self.channel, lambda: None).get()
+        try:
+            self.lease.ticket.pop()  # as one does who is interrupted right behind it, twice
+        except IndexError:
+            pass  # the reader was faster
+        self.far.write(frame(PING, 0, b"question"))
+        self.assertEqual(self.far.frame(), (PONG, 0, b"question"))
+
+
+class Writing(unittest.TestCase):
+    def setUp(self):
+        self.far = LocalWorker()
+        self.number, self.channel = self.far.open()
+        self.turns = self.far.connection.turns
+        self.addCleanup(self.far.hang_up)
+
+    def interrupted(self, ticket, data=b"", steps=()):
+        """A turn whose sender was interrupted at some point."""
+        until(lambda: self.turns.newest().over)
+        left = turn.Turn(ticket)
+        left.data = data
+        left.steps.extend(steps)
+        self.turns.newest().next[0] = left
+        return left
+
+    def then_messages_come(self):
+        self.channel.send(b"then")
+        self.assertEqual(self.far.expect(DATA, self.number), b"then")
+
+    def test_a_lone_message_without_the_writer(self):
+        until(lambda: self.turns.newest().over)
+        before = self.turns.newest()
+        self.channel.send(1)
+        self.assertEqual(before.next[0].steps[3:], [9])
+        self.assertEqual(self.far.item(self.number), 1)
+
+    def test_interrupted_before_it_was_written(self):
+        left = self.interrupted([None], frame(DATA, self.number, b"never"))
+        self.then_messages_come()
+        self.assertEqual(left.ticket, [])
+
+    def test_interrupted_while_it_was_written(self):
+        self.interrupted([], frame(DATA, self.number, b"whole"), [None, None, None, 0])
+        self.channel.send(b"then")
+        self.assertEqual(self.far.expect(DATA, self.number), b"whole")
+        self.assertEqual(self.far.expect(DATA, self.number), b"then")
+
+    def test_interrupted_in_the_middle(self):
+        data = frame(DATA, self.number, b"whole")
+        os.write(self.far.connection.out, data[:10])
+        self.interrupted([], data, [None, None, None, 10])
+        self.channel.send(b"then")
+        self.assertEqual(self.far.expect(DATA, self.number), b"whole")
+        self.assertEqual(self.far.expect(DATA, self.number), b"then")
+
+    def test_interrupted_behind_it(self):
+        data = frame(DATA, self.number, b"whole")
+        os.write(self.far.connection.out, data)
+        self.interrupted([], data, [None, None, None, len(data)])
+        self.assertEqual(self.far.expect(DATA, self.number), b"whole")
+        self.then_messages_come()
+
+    def test_interrupted_twice(self):
+        self.interrupted([], frame(DATA, self.number, b"whole"), [None, None, None])
+        self.channel.send(b"then")
+        self.assertEqual(self.far.expect(DATA, self.number), b"whole")
+        self.assertEqual(self.far.expect(DATA, self.number), b"then")
+
+    def test_a_sender_whose_turn_the_writer_took_away_queues(self):
+        pop, turn._pop = turn._pop, lambda ticket: [].pop()
+        try:
+            self.channel.send(b"queued")
+        finally:
+            turn._pop = pop
+        self.assertEqual(self.far.expect(DATA, self.number), b"queued")
+        self.then_messages_come()
+
+    def test_without_credit_it_waits(self):
+        with LocalWorker(max_frame=1 << 20) as far:  # and 65536 for each channel
+            number, channel = far.open()
+            for _ in range(20):
+                sender = in_thread(channel.send, bytes(4000))  # each a lone one
+                sender.get()
+                sleep(0.001)
+            for _ in range(16):
+                far.expect(DATA, number)
+            self.assertEqual(far.sync(), [])
+            far.write(credit(number, 65536))
+            for _ in range(4):
+                far.expect(DATA, number)
+
+    def test_threads_at_once(self):
+        channels = dict(self.far.open() for _ in range(8))
+        rounds = 300
+
+        def echo(channel):
+            for n in range(rounds):
+                channel.send([n, "x" * (n % 50)])
+                assert channel.receive() == n
+
+        threads = [in_thread(echo, channel) for channel in channels.values()]
+        seen = dict.fromkeys(channels, 0)
+        for _ in range(8 * rounds):
+            kind, number, payload = self.far.frame()
+            self.assertEqual(kind, DATA | CBOR)
+            self.assertEqual(cbor.loads(payload)[0], seen[number])
+            self.far.message(number, seen[number])
+            seen[number] += 1
+        for thread in threads:
+            self.assertIsNone(thread.get())
+
+
+class Storms(unittest.TestCase):
+    """Exceptions that come at any bytecode, hundreds of them each second."""
+
+    WINDOWS = {"channel_window": 1 << 30, "connection_window": 1 << 30}
+    SIGNALS = """
+        import random, signal
+
+        class Tick(Exception):
+            pass
+
+        def tick(signum, frame):
+            raise Tick
+
+        signal.signal(signal.SIGALRM, tick)
+        ticks = sent = 0
+        while ticks < 500:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.001))
+                while True:
+                    sent += 1
+                    channel.send(sent)
+                    while channel.receive() != sent:
+                        pass  # the answer to one that was interrupted
+            except Tick:
+                ticks += 1
+        channel.send("done")
+    """
+
+    def answer(self, worker, number):
+        """Answers each item, whose numbers grow, until "done"."""
+        last = 0
+        while True:
+            item = worker.item(number)
+            if item == "done":
+                return last
+            self.assertGreater(item, last)
+            last = item
+            worker.message(number, item)
+
+    def test_of_signals(self):
+        with Worker(**self.WINDOWS) as worker:
+            number = worker.exec(self.SIGNALS)
+            self.answer(worker, number)
+            self.assertEqual(worker.close(number), ([], None))
+            self.assertEqual(worker.run("channel.send(channel.receive())", 1), ([1], None))
+            worker.terminate()
+            self.assertIsNone(worker.end())
+
+    def test_of_interrupts(self):
+        source = """
+            sent = 0
+            while True:
+                sent += 1
+                channel.send(sent)
+                while channel.receive() != sent:
+                    pass
+        """
+        for beside in range(1 + INTERRUPTS_THREADS):
+            with self.subTest(thread=beside), Worker(**self.WINDOWS) as worker:
+                if beside:
+                    first = worker.exec("channel.receive()")
+                for round in range(200):
+                    number = worker.exec(source)
+                    last = 0
+                    for kind, found, payload in worker.frames():
+                        self.assertEqual(found, number)
+                        if kind == CLOSE:
+                            break
+                        item = cbor.loads(payload)
+                        self.assertEqual(item, last + 1)
+                        last = item
+                        worker.message(number, item)
+                        if item == round % 7 + 1:
+                            worker.interrupt(number)
+                    self.assertEqual(cbor.loads(payload)["type"], "KeyboardInterrupt")
+                    worker.write(frame(CLOSE, number))
+                if beside:
+                    worker.message(first, 0)
+                    self.assertEqual(worker.close(first), ([], None))
+                self.assertEqual(worker.run("channel.send(channel.receive())", 1), ([1], None))
+                worker.terminate()
+                self.assertIsNone(worker.end())
+
+
+if __name__ == "__main__":
+    unittest.main()

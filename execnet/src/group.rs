@@ -81,6 +81,9 @@ impl GroupBuilder {
     }
 
     /// Limits and windows of the connections; default [`Config::balanced`].
+    ///
+    /// Where it says nothing of `keepalive` and `idle_timeout`, a gateway that is not a child process gets 20 s and three times that: then
+    /// either side gives up an end of the other that the link does not tell of, the worker too. So do not block the runtime for as long.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self

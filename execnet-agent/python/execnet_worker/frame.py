@@ -89,7 +89,7 @@ def read_fault(payload):
 
 def read_hello(payload):
     """The map of a HELLO, complete with what it left out."""
-    texts = {"formats": ["bytes", "cbor"], "software": "", "settings": {}}
+    texts = {"formats": ["bytes", "cbor"], "software": "", "settings": {}, "keepalive_ms": 0}
     hello = dict(LEAST, **texts)
     hello.update(_read_map(payload, "HELLO"))
     versions = hello.get("versions")

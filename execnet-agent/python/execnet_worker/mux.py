@@ -22,6 +22,9 @@ from .stream import Account, Empty, SimpleQueue, Stream
 from .turn import Turns
 from .writer import SETTLE, Writer
 
+_LOOKS = 10
+_NEVER = 1 << 32
+
 
 class Connection:
     """The link and its channels. `tasks` is told what to run, and of the end."""
@@ -40,6 +43,7 @@ class Connection:
         self.lease = Lease(source, self.blocked)
         self.turns = Turns(self)
         self.dirty = set()  # streams that hold some of the connection's credit
+        self.reads = 0  # how often something came
         self.tight = False  # less than half of that is left: every byte taken is looked at
         self.lost = None  # why there is no link any more
         # What the writer has to do: in turn, and before that.
@@ -52,6 +56,24 @@ class Connection:
         self.ready.put(greeting)
         start_new_thread(Writer(self).run, ())
         start_new_thread(Reader(self).run, ())
+        promise = self.peer["keepalive_ms"]
+        if 0 < promise < _NEVER:
+            start_new_thread(self._await_silence, (3 * promise / 1000,))
+
+    def _await_silence(self, limit):
+        """Ends the connection when nothing comes for so long: the other side promised to be heard.
+
+        Looks are counted, and not time. So a worker that was stopped, or a machine that slept, reads
+        first what has come meanwhile.
+        """
+        heard, silent = None, 0
+        while silent < _LOOKS and not self.lost:
+            sleep(limit / _LOOKS)
+            now = self.reads, self.lease.uses
+            heard, silent = now, silent + 1 if now == heard else 0
+        if not self.lost:
+            self.tasks.lost()
+            self.lose("no answer from the controller for %.3g s" % limit)
 
     def open_channel(self):
         """A channel that this side opens. OSError when the other side takes no more."""

@@ -52,6 +52,7 @@ class Reader:
         # Another reader was here before: what it has buffered comes first, at once and whole.
         data = source.read1(_CHUNK)
         while data:
+            self.connection.reads += 1
             at, missing = self.parse(data)
             rest = data[at:]
             if lease.blocked and not rest and lease.is_wanted(data):
@@ -63,6 +64,7 @@ class Reader:
                 missing -= len(data)
                 while missing > 0 and data:
                     data = os.read(fd, _CHUNK)
+                    self.connection.reads += 1
                     pieces.append(data)
                     missing -= len(data)
                 if missing > 0:

@@ -22,13 +22,12 @@ def until(condition):
 def lend(far, number, channel, call=None):
     """Has a thread receive one message, so that the reader stands back, then call something."""
     lease = far.connection.lease
-    while True:
-        received = in_thread(lambda: (channel.receive(), until(lambda: lease.lent)))
+    while not lease.lent:
+        received = in_thread(channel.receive)
         until(lambda: lease.blocked)
         far.message(number, "first")
         received.get()
-        if lease.lent:
-            break
+        sleep(0.001)
     thread = in_thread(call or channel.receive)
     until(lambda: lease.blocked or not thread.is_alive())
     return thread

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+from time import monotonic, sleep
 
 from execnet_worker import cbor
 from execnet_worker.frame import (CBOR, CLOSE, CREDIT, DATA, EOF, EXEC, HEADER, HELLO, INTERRUPT,
@@ -521,6 +522,56 @@ class End(unittest.TestCase):
             far.write(frame(CLOSE, 0, cbor.dumps({"type": "ProtocolError", "message": "you lie"})))
             far.wait()
             self.assertEqual(far.stderr(), "execnet: the controller closed: ProtocolError: you lie\n")
+
+
+class Silence(unittest.TestCase):
+    """A controller that promised to be heard, and is not."""
+
+    KEEPALIVE = {"keepalive_ms": 200}
+    LIMIT = 0.6
+
+    def test_ends_the_worker(self):
+        for source in "pass", "channel.receive()", "while True: channel.send(b'x' * 1000)", STUBBORN:
+            with self.subTest(source=source), Worker(**self.KEEPALIVE) as far:
+                number = far.exec(
+                    "import subprocess\n"
+                    "p = subprocess.Popen(['sleep', '1000'])\n"
+                    "channel.send(p.pid)\n" + source)
+                child = far.item(number)
+                far.wait()  # the link is up all the time
+                self.assertTrue(_is_gone(child))
+
+    def test_a_program_is_told_why(self):
+        source = ("import os, sys\n"
+                  "try: channel.receive()\n"
+                  "except OSError as error: sys.stderr.write('%s\\n' % error)\n")
+        with Worker(**self.KEEPALIVE) as far:
+            far.exec(source)
+            far.wait()
+            self.assertIn("no answer from the controller for 0.6 s", far.stderr())
+
+    def test_whoever_is_heard_is_not_left(self):
+        with Worker(channel_window=1 << 30, connection_window=1 << 30, **self.KEEPALIVE) as far:
+            number = far.exec("for item in channel: channel.send(item)")
+            end = monotonic() + 2 * self.LIMIT
+            for _ in range(10000):
+                far.message(number, 1)
+                self.assertEqual(far.item(number), 1)
+                if monotonic() > end:
+                    break
+            end = monotonic() + 2 * self.LIMIT
+            while monotonic() < end:
+                far.write(frame(PING, 0, b"12345678"))
+                far.expect(PONG, 0)
+
+    def test_a_worker_that_was_stopped_reads_first(self):
+        with Worker(**self.KEEPALIVE) as far:
+            far.process.send_signal(signal.SIGSTOP)
+            os.waitpid(far.process.pid, os.WUNTRACED)
+            sleep(2 * self.LIMIT)
+            far.write(frame(PING, 0, b"12345678"))
+            far.process.send_signal(signal.SIGCONT)
+            far.expect(PONG, 0)
 
 
 def _is_gone(pid):

@@ -1,6 +1,7 @@
 //! Specification → transport → bootstrap → multiplexer: the only place where all four meet. Each way to reach a far end
 //! has its own file, which makes a transport of a specification.
 
+mod liveness;
 mod local;
 
 use std::collections::BTreeMap;
@@ -80,6 +81,7 @@ async fn start(
     let mut config = options.config;
     config.hello.software = concat!("execnet ", env!("CARGO_PKG_VERSION")).to_owned();
     config.hello.settings = settings(spec, &id);
+    liveness::set(&mut config, spec);
     let mut fed = Ok(());
     match link.bootstrap {
         Bootstrap::Python => {

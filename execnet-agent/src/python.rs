@@ -6,10 +6,12 @@ use std::sync::LazyLock;
 const STUB: &str = include_str!("../python/stub.py");
 
 /// The worker's modules. Most are compiled when they are first imported, some never are.
-const MODULES: [(&str, &str); 17] = [
+const MODULES: &[(&str, &str)] = &[
     ("execnet_worker", include_str!("../python/execnet_worker/__init__.py")),
     ("execnet_worker.cbor", include_str!("../python/execnet_worker/cbor.py")),
     ("execnet_worker.channel", include_str!("../python/execnet_worker/channel.py")),
+    ("execnet_worker.command", include_str!("../python/execnet_worker/command.py")),
+    ("execnet_worker.connect", include_str!("../python/execnet_worker/connect.py")),
     ("execnet_worker.coroutine", include_str!("../python/execnet_worker/coroutine.py")),
     ("execnet_worker.execute", include_str!("../python/execnet_worker/execute.py")),
     ("execnet_worker.explain", include_str!("../python/execnet_worker/explain.py")),
@@ -19,6 +21,7 @@ const MODULES: [(&str, &str); 17] = [
     ("execnet_worker.main", include_str!("../python/execnet_worker/main.py")),
     ("execnet_worker.mux", include_str!("../python/execnet_worker/mux.py")),
     ("execnet_worker.reader", include_str!("../python/execnet_worker/reader.py")),
+    ("execnet_worker.service", include_str!("../python/execnet_worker/service.py")),
     ("execnet_worker.simplequeue", include_str!("../python/execnet_worker/simplequeue.py")),
     ("execnet_worker.sources", include_str!("../python/execnet_worker/sources.py")),
     ("execnet_worker.stream", include_str!("../python/execnet_worker/stream.py")),

@@ -12,6 +12,11 @@ from .channel import ChannelClosed, EndOfChannel
 from .frame import CBOR, fault
 from .stream import Empty, SimpleQueue
 
+_SOURCE = cbor.dumps({"kind": "source"})[1:]
+"""How a request for a program begins, behind the map's head."""
+
+_KINDS = "command", "connect", "source"
+
 
 class Task:
     """One EXEC, from its frame until both its program and its channel are done."""
@@ -45,6 +50,8 @@ class Tasks:
         self.count = 0
         self.pending = {}  # stream: task, until it is over
         self.running = set()
+        self.services = {}  # commands and connections, by their tasks
+        self.guardian = None  # what kills the commands when this process is killed
         self.queue = SimpleQueue()  # for the main thread; None ends it
         self.main_is_free = True
         self.main_task = None
@@ -75,17 +82,27 @@ class Tasks:
         if form is None:
             stream.request_due = False
             self._finish(task, self._fault("ValueError", "the channel ended before its request"))
-        elif self.main_is_free or self.execmodel == "main_thread_only":
+        elif form == CBOR and not (type(payload) is bytes and payload.startswith(_SOURCE, 1)):
+            self._start_thread(task, self._find_out)
+        else:
+            self._queue(task)
+
+    def _queue(self, task):
+        """Lets the main thread run a program, or another one when that is busy."""
+        if self.main_is_free or self.execmodel == "main_thread_only":
             self.main_is_free = False
             self.queue.put(task)
         else:
             task.in_main = False
-            try:
-                task.runner = Thread(target=self._run_in_thread, args=(task,), daemon=True,
-                                     name="execnet task %d" % task.number)
-                task.runner.start()
-            except RuntimeError as error:
-                self._finish(task, self._fault("RuntimeError", str(error)))
+            self._start_thread(task, self._run_in_thread)
+
+    def _start_thread(self, task, run):
+        try:
+            task.runner = Thread(target=run, args=(task,), daemon=True,
+                                 name="execnet task %d" % task.number)
+            task.runner.start()
+        except RuntimeError as error:
+            self._finish(task, self._fault("RuntimeError", str(error)))
 
     def interrupt(self, stream):
         """Raises KeyboardInterrupt in the program on this channel, if one runs there.
@@ -93,6 +110,8 @@ class Tasks:
         One that comes while another is still on its way is the same one.
         """
         task = stream.task
+        if task in self.services:
+            self.services[task].interrupt()
         if task is None or not task.thread or task.interrupts:
             return
         task.interrupts.append(None)
@@ -125,6 +144,7 @@ class Tasks:
         """The link has ended."""
         if self.interrupt_at is None or self.pending:
             self.orphaned = True
+        self.kill_services()
         if failure:
             self.exit_code = 1
         self.terminate(0, 1)
@@ -177,6 +197,23 @@ class Tasks:
             self._run(task)
         except KeyboardInterrupt:
             pass  # between the program and its end, see `_interrupt_thread`
+
+    def _find_out(self, task):
+        """Does what a request asks for that does not begin as one for a program does."""
+        error = None
+        try:
+            request = task.request = _read_request(task)
+            if request["kind"] == "source":
+                task.runner = None
+                self._queue(task)
+                return
+            from .service import serve
+            serve(task, self, request)
+        except Exception as failure:
+            error = self._fault(type(failure).__name__, str(failure))
+        self._finish(task, error)
+        if self.interrupt_at is not None:
+            self.events.put(None)
 
     def _run(self, task):
         error = None
@@ -300,9 +337,11 @@ class Tasks:
         """Sees the worker to its end, in a thread of its own."""
         self._await_none(self.pending, "interrupt_at")
         self.refusing = True
-        for task in list(self.running):
+        for task in [*self.running, *list(self.services)]:
             self.interrupt(task.stream)
         self._await_none(self.running, "kill_at")
+        self._await_none(self.services, "kill_at")
+        self.kill_services()
         if self.running:
             self.exit(1, True)
         self.queue.put(None)
@@ -324,8 +363,13 @@ class Tasks:
         """How long the last messages may take to leave."""
         return min(self.kill, 0.2) if self.pending else self.kill
 
+    def kill_services(self):
+        for service in list(self.services.values()):
+            service.kill()
+
     def exit(self, code, kill_group):
         """Ends the process, with its children when it leads a group of its own."""
+        self.kill_services()
         if kill_group and os.getpgrp() == os.getpid():
             os.killpg(0, SIGKILL)
         os._exit(code)
@@ -364,7 +408,7 @@ def _in_program(frame):
 
 def _perform(task):
     """Runs what the request of a task asks for."""
-    source, filename, function, kwargs = _read_request(task)
+    source, filename, function, kwargs = _read_source(task)
     namespace = {"channel": task.channel, "__name__": "__channelexec__"}
     if filename is None:
         filename = "<remote exec %d>" % task.number
@@ -397,6 +441,9 @@ def _deliver(task, function, result):
 
 
 def _read_request(task):
+    """The map that a task's channel began with."""
+    if type(task.request) is dict:
+        return task.request
     form, payload, arrived = task.request
     task.request = None
     task.stream.took(arrived)
@@ -407,8 +454,15 @@ def _read_request(task):
     request = cbor.loads(payload, task.stream.connection.channel)
     if type(request) is not dict:
         raise ValueError("the request is not a map")
-    if request.get("kind") != "source":
-        raise ValueError("a request of the kind %r; known is: source" % (request.get("kind"),))
+    if request.get("kind") not in _KINDS:
+        raise ValueError("a request of the kind %r; known are: %s"
+                         % (request.get("kind"), ", ".join(_KINDS)))
+    return request
+
+
+def _read_source(task):
+    request = _read_request(task)
+    task.request = None
     for key, kind in ("source", str), ("filename", str), ("function", str), ("kwargs", dict):
         if type(request.setdefault(key, None)) is not kind and (
                 key == "source" or request[key] is not None):

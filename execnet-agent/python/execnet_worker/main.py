@@ -36,6 +36,7 @@ def run(source):
         os.register_at_fork(after_in_child=connection.abandon)
     connection.start(PREAMBLE + _hello(settings))
     tasks.run_main()
+    tasks.kill_services()
     if not tasks.orphaned:
         connection.close(monotonic() + tasks.patience())
     if tasks.orphaned:

@@ -197,6 +197,49 @@ class Worker(Link):
         if PYPY:
             self.run(COLLECTOR)
 
+    def open(self):
+        """Opens a channel, and gives its number."""
+        number = self.next_number()
+        self.write(frame(OPEN, number))
+        return number
+
+    def request(self, kind, **more):
+        """Asks for something else than a task, and gives its channel's number."""
+        number = self.next_number()
+        self.write(frame(EXEC, number),
+                   frame(DATA | CBOR, number, cbor.dumps(dict(more, kind=kind))))
+        return number
+
+    def command(self, *argv, streams=("stdout",), **more):
+        """Starts a command: its channel's number, and those of its streams."""
+        numbers = [self.open() for _ in streams]
+        more.update(zip(streams, map(Channel7, numbers)))
+        return [self.request("command", argv=list(argv), **more)] + numbers
+
+    def collect_all(self, *numbers):
+        """What comes on each of these channels up to its CLOSE, which is answered, and the fault there.
+
+        Messages of the format bytes are joined. Credit is given for all.
+        """
+        found = {number: [b""] for number in numbers}
+        faults = {}
+        for kind, number, payload in self.frames():
+            if kind == CLOSE:
+                faults[number] = cbor.loads(payload) if payload else None
+                try:
+                    self.write(frame(CLOSE, number))
+                except BrokenPipeError:
+                    pass  # a worker that ends does not wait for the answer
+                if set(faults) >= set(numbers):
+                    break
+            elif kind & 0xF0 == DATA and kind & CBOR:
+                found[number].append(cbor.loads(payload))
+            elif kind & 0xF0 == DATA:
+                found[number][0] += payload
+                credit = (len(payload) + 8).to_bytes(4, "big")
+                self.write(frame(CREDIT, number, credit), frame(CREDIT, 0, credit))
+        return [(found[number][0] or found[number][1:], faults[number]) for number in numbers]
+
     def interrupt(self, number):
         self.write(frame(INTERRUPT, number))
 

@@ -26,6 +26,16 @@ pub enum GatewayError {
         /// The key in it.
         key: String,
     },
+    /// The value of a key is none that it takes. The caller's fault.
+    #[error("spec {spec:?}: `{key}`: {source}")]
+    Value {
+        /// The specification.
+        spec: String,
+        /// The key in it.
+        key: String,
+        /// What is the matter with its value.
+        source: Box<dyn error::Error + Send + Sync>,
+    },
     /// A [`Scheme`](crate::Scheme) of your own could make no transport of the specification.
     #[error("spec {spec:?}: `{key}`: {source}")]
     Scheme {
@@ -61,6 +71,16 @@ pub enum GatewayError {
         /// How the protocol ended.
         source: Box<ConnectionError>,
     },
+    /// The host is reached, and has no such interpreter.
+    #[error("{address}: remote shell: {message} (exit 127){}", Found(.found))]
+    NoInterpreter {
+        /// Which far end.
+        address: String,
+        /// The shell's message.
+        message: String,
+        /// The interpreters that exist there, where the shell could tell: one of them may do as `python=`.
+        found: Vec<String>,
+    },
     /// The worker started, and refused: a setting of the specification failed there.
     #[error("{address}: {fault}")]
     Refused {
@@ -86,10 +106,24 @@ impl GatewayError {
         match self {
             Self::Spec(_)
             | Self::NotSupported { .. }
+            | Self::Value { .. }
+            | Self::NoInterpreter { .. }
             | Self::Scheme { .. }
             | Self::DuplicateId(_) => true,
             Self::Connect { source, .. } => source.is_caller_fault(),
             _ => false,
+        }
+    }
+}
+
+/// Lists the interpreters that exist, if any are known.
+struct Found<'a>(&'a [String]);
+
+impl fmt::Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => Ok(()),
+            found => write!(f, "; `python=` can be one of: {}", found.join(", ")),
         }
     }
 }

@@ -83,8 +83,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// How long connecting may take when nothing is configured: 30 s.
-    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+    /// How long connecting may take when nothing is configured: 15 s.
+    pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
     /// The keepalive interval when nothing is configured: 15 s.
     pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 

@@ -3,13 +3,19 @@
 
 mod liveness;
 mod local;
+#[cfg(feature = "ssh")]
+mod remote_shell;
+#[cfg(feature = "ssh")]
+mod ssh;
+#[cfg(feature = "ssh")]
+mod vagrant;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use execnet_channel::{Config, ConnectionError, Mux};
 use execnet_proto::{Side, Value};
-use execnet_transport::{Bootstrap, Transport};
+use execnet_transport::{Bootstrap, Ending, Transport};
 use execnet_xspec::{Kind, XSpec};
 use tokio::io::AsyncWriteExt;
 use tracing::Instrument;
@@ -23,6 +29,9 @@ const ENDING: Duration = Duration::from_secs(2);
 
 /// Lines of output that go into the message about a worker that did not start.
 const OUTPUT_LINES: usize = 20;
+
+/// How the remote shell begins a line that names an interpreter which exists.
+const INTERPRETER_THERE: &str = "interpreters there: ";
 
 /// What a gateway is made with, besides its specification.
 #[derive(Clone, Debug)]
@@ -114,6 +123,9 @@ async fn start(
     let noise = String::from_utf8_lossy(&noise);
     let noise = noise.lines().filter(|line| !line.is_empty()).map(str::to_owned);
     output.splice(0..0, noise.take(OUTPUT_LINES));
+    if ending == Some(NOT_FOUND) && is_remote_shell(spec) {
+        return Err(no_interpreter(transport.address(), output));
+    }
     Err(GatewayError::Start { address, ending, output, source: Box::new(error) })
 }
 
@@ -127,12 +139,45 @@ fn transport(spec: &XSpec, schemes: &Schemes) -> Result<Box<dyn Transport>, Gate
     match kind {
         Kind::Popen => local::popen(spec),
         Kind::Command => local::command(spec),
-        Kind::Ssh => Err(not_supported(spec, "ssh")),
-        Kind::VagrantSsh => Err(not_supported(spec, "vagrant_ssh")),
+        #[cfg(feature = "ssh")]
+        Kind::Ssh => ssh::ssh(spec),
+        #[cfg(feature = "ssh")]
+        Kind::VagrantSsh => ssh::vagrant_ssh(spec),
         Kind::Socket => Err(not_supported(spec, "socket")),
         Kind::Custom(key) => schemes.transport(key, spec),
         other => Err(not_supported(spec, &format!("{other:?}"))),
     }
+}
+
+/// How a shell leaves when there is no such program.
+const NOT_FOUND: Ending = Ending::Exited(127);
+
+fn is_remote_shell(spec: &XSpec) -> bool {
+    spec.contains("ssh") || spec.contains("vagrant_ssh")
+}
+
+/// Finds the shell's message and the interpreters that it lists among the last lines.
+fn no_interpreter(address: String, output: Vec<String>) -> GatewayError {
+    let (mut found, mut said) = (Vec::new(), Vec::new());
+    for line in output {
+        match line.strip_prefix(INTERPRETER_THERE) {
+            Some(path) => found.push(path.to_owned()),
+            None => said.push(line),
+        }
+    }
+    let message = said.iter().rfind(|line| line.contains("not found")).or(said.last());
+    let message = message.cloned().unwrap_or_else(|| "no such program".to_owned());
+    GatewayError::NoInterpreter { address, message, found }
+}
+
+#[cfg(feature = "ssh")]
+fn bad_value(
+    spec: &XSpec,
+    key: &str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> GatewayError {
+    let (spec, key) = (spec.to_string(), key.to_owned());
+    GatewayError::Value { spec, key, source: source.into() }
 }
 
 fn not_supported(spec: &XSpec, key: &str) -> GatewayError {

@@ -20,7 +20,7 @@ pub use setup::{HostKey, SshdBuilder};
 
 /// An OpenSSH server on a free port, with host keys, a client's key and a folder of its own.
 ///
-/// It lets this user in, by [`client_key`](Self::client_key) alone. Dropping it ends it with all that it has started; when the
+/// It lets this user in, by [`client_key`](Self::client_key) alone, to a home of its own: `home` in [`dir`](Self::dir). Dropping it ends it with all that it has started; when the
 /// test is failing, its log is printed first.
 #[derive(Debug)]
 pub struct Sshd {

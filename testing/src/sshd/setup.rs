@@ -83,6 +83,8 @@ impl SshdBuilder {
         let dir = tempfile::Builder::new().prefix("sshd-").tempdir().expect("a folder");
         // Its user may be another than the one who made it.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+        // Whoever has a slow or talkative ~/.bashrc would have it in each session.
+        fs::create_dir(dir.path().join("home")).expect("a folder");
         prepare_privilege_separation();
         make_key(&dir.path().join("client"), HostKey::Ed25519);
         fs::copy(dir.path().join("client.pub"), dir.path().join("authorized_keys")).expect("a key");
@@ -121,7 +123,7 @@ impl SshdBuilder {
             text,
             "ListenAddress {address}\nPort {port}\nPidFile none\nAuthorizedKeysFile {dir_name}/authorized_keys\n\
              PermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\n\
-             StrictModes no\nMaxStartups 200:30:400\nLogLevel VERBOSE\nPrintMotd no\n"
+             StrictModes no\nSetEnv HOME={dir_name}/home\nMaxStartups 200:30:400\nLogLevel VERBOSE\nPrintMotd no\n"
         );
         fs::write(dir.join("sshd_config"), text).expect("a writable folder");
     }

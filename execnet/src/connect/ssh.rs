@@ -1,0 +1,113 @@
+//! Far ends on other hosts: `ssh=` and `vagrant_ssh=`.
+
+use execnet_transport::ssh::{Config, OpenSsh, Options, SshError};
+use execnet_transport::{BoxFuture, ConnectError, Link, Transport};
+use execnet_xspec::XSpec;
+
+use super::remote_shell::python_command;
+use super::vagrant;
+use super::{bad_value, not_supported};
+use crate::GatewayError;
+
+/// Keys of sockets: an ssh connection has its own ways to say who is who.
+const SOCKET_KEYS: [&str; 5] = ["token_file", "tls_ca", "tls_cert", "tls_key", "server_name"];
+
+pub(super) fn ssh(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
+    let words = spec.ssh().unwrap_or_default();
+    let mut options = Options::parse(words).map_err(|error| bad_value(spec, "ssh", error))?;
+    match (spec.ssh_config(), options.config_file_path()) {
+        (Some(_), Some(_)) => return Err(not_supported(spec, "ssh_config` beside `ssh=-F")),
+        (Some(path), None) => options = options.config_file(path),
+        (None, _) => {}
+    }
+    transport(spec, Host::Named(options))
+}
+
+pub(super) fn vagrant_ssh(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
+    let machine = spec.vagrant_ssh().unwrap_or_default();
+    // Vagrant takes it for an option, and ssh for a pattern.
+    Options::new(machine).map_err(|error| bad_value(spec, "vagrant_ssh", error))?;
+    let config_file = spec.ssh_config().map(str::to_owned);
+    transport(spec, Host::Vagrant { machine: machine.to_owned(), config_file })
+}
+
+fn transport(spec: &XSpec, host: Host) -> Result<Box<dyn Transport>, GatewayError> {
+    if let Some(key) = SOCKET_KEYS.into_iter().find(|key| spec.contains(key)) {
+        return Err(not_supported(spec, &format!("{key}` beside `ssh")));
+    }
+    let backend = match spec.ssh_backend() {
+        None => None,
+        Some("openssh") => Some(Backend::OpenSsh),
+        Some(other) => {
+            let error = format!("unknown backend {other:?}; expected `openssh`");
+            return Err(bad_value(spec, "ssh_backend", error));
+        }
+    };
+    Ok(Box::new(Ssh { host, command: python_command(spec), backend }))
+}
+
+/// An interpreter on another host. Which implementation connects is known once the host's configuration is.
+#[derive(Debug)]
+struct Ssh {
+    host: Host,
+    command: String,
+    backend: Option<Backend>,
+}
+
+#[derive(Debug)]
+enum Host {
+    Named(Options),
+    Vagrant { machine: String, config_file: Option<String> },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Backend {
+    OpenSsh,
+}
+
+impl Ssh {
+    async fn start(&self) -> Result<Link, ConnectError> {
+        // Holds the file until the connection is up.
+        let vagrant;
+        let options = match &self.host {
+            Host::Named(options) => options,
+            Host::Vagrant { machine, config_file } => {
+                vagrant = vagrant::ssh_config(machine, config_file.as_deref()).await?;
+                &vagrant.options
+            }
+        };
+        let config = Config::resolve(options).await?;
+        match self.backend(&config)? {
+            Backend::OpenSsh => {
+                let openssh = OpenSsh::new(options.clone(), config, self.command.clone());
+                openssh.label(self.address()).connect().await
+            }
+        }
+    }
+
+    /// The one that was asked for, else the native one where it can.
+    fn backend(&self, config: &Config) -> Result<Backend, SshError> {
+        let reason = config.needs_openssh();
+        match (self.backend, reason) {
+            (None, Some(reason)) => {
+                tracing::info!(host = config.host, %reason, "connecting by the ssh program");
+                Ok(Backend::OpenSsh)
+            }
+            (None, None) => Ok(Backend::OpenSsh),
+            (Some(backend), _) => Ok(backend),
+        }
+    }
+}
+
+impl Transport for Ssh {
+    fn address(&self) -> String {
+        match &self.host {
+            Host::Named(options) => format!("ssh {options}"),
+            Host::Vagrant { machine, .. } => format!("vagrant {machine}"),
+        }
+    }
+
+    fn connect(&self) -> BoxFuture<'_, Result<Link, ConnectError>> {
+        Box::pin(self.start())
+    }
+}

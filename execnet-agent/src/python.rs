@@ -19,6 +19,7 @@ const MODULES: &[(&str, &str)] = &[
     ("execnet_worker.frame", include_str!("../python/execnet_worker/frame.py")),
     ("execnet_worker.lease", include_str!("../python/execnet_worker/lease.py")),
     ("execnet_worker.main", include_str!("../python/execnet_worker/main.py")),
+    ("execnet_worker.marshaling", include_str!("../python/execnet_worker/marshaling.py")),
     ("execnet_worker.mux", include_str!("../python/execnet_worker/mux.py")),
     ("execnet_worker.reader", include_str!("../python/execnet_worker/reader.py")),
     ("execnet_worker.service", include_str!("../python/execnet_worker/service.py")),

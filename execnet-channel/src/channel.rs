@@ -117,7 +117,7 @@ impl Channel {
     /// # Errors
     /// As [`recv`](Self::recv), and when the message is not a `T`.
     pub async fn recv_value<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ReceiveError> {
-        self.recv().await?.map(|message| message.to_value()).transpose()
+        self.recv().await?.map(|message| message.into_value()).transpose()
     }
 
     /// Sends no more: EOF follows what was sent. Receiving goes on.
@@ -232,7 +232,7 @@ impl Receiver {
     /// # Errors
     /// As [`recv`](Self::recv), and when the message is not a `T`.
     pub async fn recv_value<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ReceiveError> {
-        self.recv().await?.map(|message| message.to_value()).transpose()
+        self.recv().await?.map(|message| message.into_value()).transpose()
     }
 
     /// Closes both directions, after what was sent; with a fault the peer's readers get it as an error.

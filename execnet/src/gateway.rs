@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use execnet_channel::{ConnectionError, Driver, Incoming, Message, Mux, OpenError, Request};
-use execnet_proto::{ChannelId, Hello, Terminate, Value, cbor};
+use execnet_proto::{ChannelId, Format, Hello, Terminate, Value, cbor};
 use execnet_transport::{Ending, Guard, Stderr};
 use execnet_xspec::XSpec;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -45,6 +45,8 @@ struct Inner {
     guard: Arc<Guard>,
     stderr: Option<Stderr>,
     info: Info,
+    /// Both sides read and write CPython's marshal.
+    marshal: bool,
     exiting: Arc<AtomicBool>,
     lost: watch::Receiver<Option<GatewayLost>>,
 }
@@ -70,7 +72,7 @@ pub struct Info {
 }
 
 impl Info {
-    pub(crate) fn new(hello: Hello) -> Self {
+    fn new(hello: Hello) -> Self {
         let facts = hello.facts;
         let text = |key| facts.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
         Self {
@@ -158,6 +160,11 @@ impl Gateway {
     #[must_use]
     pub fn channel(&self, id: ChannelId) -> Option<Channel> {
         Some(Channel::new(self.0.mux.claim(id)?, self.clone()))
+    }
+
+    /// Whether items may travel as marshal.
+    pub(crate) fn reads_marshal(&self) -> bool {
+        self.0.marshal
     }
 
     /// Whether both are the same far end.
@@ -336,12 +343,29 @@ impl Starting {
         lost
     }
 
-    pub(crate) fn started(self, info: Info, lost: watch::Receiver<Option<GatewayLost>>) -> Gateway {
+    pub(crate) fn started(
+        self,
+        hello: Hello,
+        marshal: bool,
+        lost: watch::Receiver<Option<GatewayLost>>,
+    ) -> Gateway {
+        let marshal = marshal && hello.reads(Format::Marshal);
+        let info = Info::new(hello);
         let Self { id, spec, mux, guard, stderr, exiting } = self;
         let inner_guard = guard.0.clone();
         // From here on the gateway kills.
         std::mem::forget(guard);
-        Gateway(Arc::new(Inner { id, spec, mux, guard: inner_guard, stderr, info, exiting, lost }))
+        Gateway(Arc::new(Inner {
+            id,
+            spec,
+            mux,
+            guard: inner_guard,
+            stderr,
+            info,
+            marshal,
+            exiting,
+            lost,
+        }))
     }
 
     /// How the far end ended, if it does within `patience`, and what it printed last.

@@ -1,15 +1,17 @@
 """Channels as programs see them."""
 
 from _thread import get_ident
+from marshal import loads as _read_marshal
 from time import monotonic
 
 from . import cbor
-from .frame import BYTES, CBOR, CLOSE, DATA, EOF, fault
+from .frame import BYTES, CBOR, CLOSE, DATA, EOF, MARSHAL, fault
 from .stream import END, Empty
 
 _BACKLOG = 65536
 _BURST = 0.0005  # a message so soon behind another one may leave together with the next
 _NO_END = object()
+_CONTAINERS = frozenset((list, tuple, set, frozenset, dict))
 
 
 class RemoteError(Exception):
@@ -104,11 +106,15 @@ class Channel:
         elif kind is bytearray or kind is memoryview:
             kind, payload = DATA | BYTES, bytes(item)
         else:
-            try:
-                kind, payload = DATA | CBOR, cbor.dumps(item)
-            except (TypeError, ValueError, RecursionError) as error:
-                from .explain import refusal
-                raise refusal(item, error) from None
+            payload = None
+            if kind in _CONTAINERS and stream.connection.marshal:
+                kind, payload = DATA | MARSHAL, _write_marshal(item)
+            if payload is None:
+                try:
+                    kind, payload = DATA | CBOR, cbor.dumps(item)
+                except (TypeError, ValueError, RecursionError) as error:
+                    from .explain import refusal
+                    raise refusal(item, error) from None
         if stream.closed or stream.finished or stream.over:
             self._refuse_to_send()
         size = len(payload)
@@ -165,6 +171,11 @@ class Channel:
         kind, payload, _ = entry
         if type(payload) is list:
             payload = b"".join(payload)
+        if kind == MARSHAL:
+            try:
+                return _read_marshal(payload)
+            except (ValueError, EOFError, TypeError) as error:
+                raise cbor.DecodeError("no value in marshal: %s" % error) from None
         if kind == CBOR:
             return cbor.loads(payload, stream.connection.channel)
         return payload
@@ -284,6 +295,13 @@ class Channel:
                 stream.connection.urge(stream)
         except AttributeError:
             pass  # the interpreter is ending
+
+
+def _write_marshal(item):
+    # Loaded when the first container is sent.
+    global _write_marshal
+    from .marshaling import dumps as _write_marshal
+    return _write_marshal(item)
 
 
 def _number(channel):

@@ -12,7 +12,7 @@ from select import POLLIN, POLLOUT, poll
 
 from . import cbor
 from .channel import Channel, ChannelClosed, RemoteError
-from .frame import CBOR
+from .frame import BYTES
 from .service import spawn
 from .stream import END
 
@@ -144,7 +144,7 @@ class Command:
                 if entry is END:
                     return
                 form, data, _ = entry
-                if form == CBOR:
+                if form != BYTES:
                     channel.close("standard input takes bytes, in the format bytes")
                     return
                 for piece in data if type(data) is list else (data,):

@@ -4,7 +4,7 @@ import socket
 from _thread import allocate_lock
 
 from .channel import Channel, ChannelClosed
-from .frame import CBOR
+from .frame import BYTES
 from .service import describe, spawn
 from .stream import END
 
@@ -93,7 +93,7 @@ class Connect:
                 if entry is END:
                     break
                 form, data, _ = entry
-                if form == CBOR:
+                if form != BYTES:
                     raise OSError("a connection takes bytes, in the format bytes")
                 for piece in data if type(data) is list else (data,):
                     self.socket.sendall(piece)

@@ -1,5 +1,6 @@
 """Frames and the HELLO (PROTOCOL.md, sections 1 to 3)."""
 
+import sys
 from struct import Struct
 
 from . import cbor
@@ -7,7 +8,7 @@ from . import cbor
 PREAMBLE = b"\x89EXN\r\n\x1a\n"
 HELLO, OPEN, EXEC, CREDIT, EOF, CLOSE, INTERRUPT, TERMINATE, PING, PONG = range(1, 11)
 DATA, MORE, STATUS = 0x10, 0x08, 0x81
-BYTES, CBOR = 0, 1
+BYTES, CBOR, MARSHAL = 0, 1, 2
 VERSION = 1
 
 HEADER = Struct(">II")
@@ -21,6 +22,11 @@ LIMITS = {
     "connection_window": 67108864,
 }
 """What this side holds for the other."""
+
+FORMATS = ["bytes", "cbor"]
+"""What this side reads. The marshal of other Pythons is not CPython's."""
+if sys.implementation.name == "cpython":
+    FORMATS.append("marshal")
 
 MAX_WINDOW = 0x7FFFFFFF
 MAX_FAULT = 65536

@@ -11,7 +11,7 @@ from time import monotonic
 from . import __version__, cbor
 from .channel import Channel, Gateway
 from .execute import Tasks
-from .frame import (CLOSE, HEADER, HELLO, LIMITS, PREAMBLE, VERSION, ProtocolError, SettingError,
+from .frame import (CLOSE, FORMATS, HEADER, HELLO, LIMITS, PREAMBLE, VERSION, ProtocolError, SettingError,
                     VersionMismatch, fault, frame, read_hello)
 from .mux import Connection
 
@@ -111,7 +111,7 @@ def _hello(settings):
     return frame(HELLO, 0, cbor.dumps(dict(
         LIMITS,
         versions=[VERSION, VERSION],
-        formats=["bytes", "cbor"],
+        formats=FORMATS,
         software="execnet-worker %s" % __version__,
         facts={
             "executable": sys.executable or "",

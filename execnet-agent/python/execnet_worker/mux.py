@@ -15,7 +15,7 @@ from collections import deque
 from time import monotonic, sleep
 
 from . import cbor
-from .frame import CLOSE, LIMITS, OPEN, frame
+from .frame import CLOSE, FORMATS, LIMITS, OPEN, frame
 from .lease import Lease
 from .reader import Reader
 from .stream import Account, Empty, SimpleQueue, Stream
@@ -33,6 +33,7 @@ class Connection:
         self.source = source
         self.out = out
         self.peer = peer  # its HELLO
+        self.marshal = "marshal" in FORMATS and "marshal" in peer["formats"]
         self.channel_type = channel_type
         self.tasks = tasks
         self.account = Account(LIMITS["connection_window"], peer["connection_window"])

@@ -5,12 +5,13 @@ import sys
 from time import monotonic
 
 from . import cbor
-from .frame import (CBOR, CLOSE, CREDIT, DATA, EOF, EXEC, HEADER, INTERRUPT, LIMITS, MAX_WINDOW,
+from .frame import (CLOSE, CREDIT, DATA, EOF, EXEC, FORMATS, HEADER, INTERRUPT, LIMITS, MAX_WINDOW,
                     MORE, OPEN, PING, PONG, STATUS, TERMINATE, ProtocolError, fault, frame,
                     read_fault)
 from .stream import Stream
 
 _CHUNK = 262144
+_FORMATS = len(FORMATS)
 _QUESTIONS = 128  # 64 each of PING and STATUS
 
 
@@ -126,7 +127,7 @@ class Reader:
         if stream.spent > stream.granted or account.spent > account.granted:
             raise ProtocolError("DATA beyond the credit of channel %d" % number)
         form = kind & 7
-        if form > CBOR:
+        if form >= _FORMATS:
             raise ProtocolError("DATA in the format %d, which was not offered" % form)
         parts = stream.parts
         if parts:

@@ -295,7 +295,7 @@ class Answers(unittest.TestCase):
             ("close with a bad fault", five + frame(CLOSE, 5, b"\xff")),
             ("close with a fault without a type", five + frame(CLOSE, 5, b"\xa0")),
             ("an unknown format", five + frame(DATA | 7, 5)),
-            ("marshal", five + frame(DATA | 2, 5)),
+            ("a format that was not offered", five + frame(DATA | 3, 5)),
             ("an empty fragment", five + frame(DATA | MORE, 5)),
             ("two formats", five + frame(DATA | MORE, 5, b"x") + frame(DATA | CBOR, 5, b"x")),
             ("beyond the credit", five + frame(DATA, 5, bytes(window // 2)) * 2),

@@ -72,6 +72,11 @@ impl Message {
     pub fn cbor(payload: impl Into<Bytes>) -> Self {
         Self { format: Format::Cbor, payload: payload.into() }
     }
+
+    /// A message that is one item of CPython's marshal, for a peer that reads it.
+    pub fn marshal(payload: impl Into<Bytes>) -> Self {
+        Self { format: Format::Marshal, payload: payload.into() }
+    }
 }
 
 /// What [`Connection::recv`] found.

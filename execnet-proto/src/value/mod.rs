@@ -3,6 +3,7 @@
 mod convert;
 mod error;
 mod nesting;
+mod raw;
 mod repr;
 mod sequence;
 mod ser;
@@ -15,6 +16,7 @@ use crate::ChannelId;
 
 pub use self::error::{DecodeError, DecodeFault, EncodeError, EncodeFault};
 pub(crate) use self::nesting::Nesting;
+pub use self::raw::from_bytes_message;
 pub(crate) use self::sequence::{Sequence, name};
 pub(crate) use self::ser::{Encoder, Write};
 pub use self::serde::{FrozenSet, Set, Tuple};

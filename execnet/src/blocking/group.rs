@@ -32,6 +32,11 @@ impl GroupBuilder {
         Self(self.0.config(config))
     }
 
+    /// See [`execnet::GroupBuilder::marshal`](crate::GroupBuilder::marshal).
+    pub fn marshal(self, allowed: bool) -> Self {
+        Self(self.0.marshal(allowed))
+    }
+
     /// Where printed lines go; default this program's stderr, with the gateway's id in front as soon as the group has had a second
     /// one. While a handler runs, the connections of all gateways wait, unless what it does is to wait for execnet.
     pub fn output(self, output: Output) -> Self {

@@ -1,7 +1,8 @@
 //! Messages into items and back, and errors of the multiplexer into ours.
 
 use execnet_channel::Message;
-use execnet_proto::{Format, Value, cbor};
+use execnet_proto::cbor::{EncodeError, EncodeFault};
+use execnet_proto::{Format, Value, cbor, marshal};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -56,15 +57,31 @@ pub(super) fn message<T: Serialize + ?Sized>(
     item: &T,
     gateway: &Gateway,
 ) -> Result<Message, SendError> {
-    let encoded = passing::over(gateway, || cbor::to_bytes(item));
-    Ok(Message::cbor(encoded.map_err(|error| SendError::Channel(error.into()))?))
+    let encoded = passing::over(gateway, || match gateway.reads_marshal() {
+        true => as_marshal(item),
+        false => cbor::to_bytes(item).map(Message::cbor),
+    });
+    encoded.map_err(|error| SendError::Channel(error.into()))
+}
+
+/// In the format that CPython reads and writes fastest, or in CBOR what has no form there.
+fn as_marshal<T: Serialize + ?Sized>(item: &T) -> Result<Message, EncodeError> {
+    match marshal::to_bytes(item) {
+        // A bytes object travels without its head, so that it need not be copied at the other end.
+        Ok(encoded) if encoded.first() == Some(&b's') => Ok(Message::bytes(encoded.slice(5..))),
+        Ok(encoded) => Ok(Message::marshal(encoded)),
+        Err(error) if matches!(error.fault(), EncodeFault::NeedsCbor { .. }) => {
+            cbor::to_bytes(item).map(Message::cbor)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 pub(super) fn typed<T: DeserializeOwned>(
-    message: &Message,
+    message: Message,
     gateway: &Gateway,
 ) -> Result<T, ReceiveError> {
-    passing::over(gateway, || message.to_value()).map_err(ReceiveError::Item)
+    passing::over(gateway, || message.into_value()).map_err(ReceiveError::Item)
 }
 
 pub(super) fn value(message: Message) -> Result<Value, ReceiveError> {
@@ -73,9 +90,11 @@ pub(super) fn value(message: Message) -> Result<Value, ReceiveError> {
         Format::Cbor => {
             cbor::decode_shared(&message.payload).map_err(|error| ReceiveError::Item(error.into()))
         }
+        Format::Marshal => marshal::decode_shared(&message.payload)
+            .map_err(|error| ReceiveError::Item(error.into())),
         found => Err(ReceiveError::Item(execnet_channel::ReceiveError::Format {
             found,
-            expected: "cbor or bytes",
+            expected: "cbor, marshal or bytes",
         })),
     }
 }

@@ -108,7 +108,7 @@ impl Channel {
     /// [`ReceiveError::End`] after the last item, or the remote exception, or how the gateway died: for ever, to every call.
     pub async fn receive<T: DeserializeOwned>(&mut self) -> Result<T, ReceiveError> {
         let result = self.inner.recv().await;
-        typed(&item(result, &self.gateway).await?, &self.gateway)
+        typed(item(result, &self.gateway).await?, &self.gateway)
     }
 
     /// The next item, exactly as Python sent it. Long bytes objects are not copied. Cancel safe.
@@ -235,7 +235,7 @@ impl Receiver {
     /// The end, the remote exception, or how the gateway died.
     pub async fn receive<T: DeserializeOwned>(&mut self) -> Result<T, ReceiveError> {
         let result = self.inner.recv().await;
-        typed(&item(result, &self.gateway).await?, &self.gateway)
+        typed(item(result, &self.gateway).await?, &self.gateway)
     }
 
     /// See [`Channel::receive_value`].

@@ -14,13 +14,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use execnet_channel::{Config, ConnectionError, Mux};
-use execnet_proto::{Side, Value};
+use execnet_proto::{Format, Side, Value};
 use execnet_transport::{Bootstrap, Ending, Transport};
 use execnet_xspec::{Kind, XSpec};
 use tokio::io::AsyncWriteExt;
 use tracing::Instrument;
 
-use crate::gateway::{Gateway, Info, Starting};
+use crate::gateway::{Gateway, Starting};
 use crate::scheme::Schemes;
 use crate::{GatewayError, Output};
 
@@ -91,6 +91,7 @@ async fn start(
     config.hello.software = concat!("execnet ", env!("CARGO_PKG_VERSION")).to_owned();
     config.hello.settings = settings(spec, &id);
     liveness::set(&mut config, spec);
+    let marshal = config.hello.reads(Format::Marshal);
     let mut fed = Ok(());
     match link.bootstrap {
         Bootstrap::Python => {
@@ -110,7 +111,7 @@ async fn start(
     let monitor = starting.monitor(driver, incoming, options.output);
     let error = match (fed, starting.mux().peer().await) {
         (Ok(()), Ok(hello)) => {
-            return Ok(starting.started(Info::new(hello), monitor));
+            return Ok(starting.started(hello, marshal, monitor));
         }
         (Err(error), _) => ConnectionError::Link(std::sync::Arc::new(error)),
         (_, Err(error)) => error,

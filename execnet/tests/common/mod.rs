@@ -13,7 +13,12 @@ pub use execnet_testing::{Life, Lifeline, WATCHDOG, python, pythons, resident, s
 
 /// A group that keeps the tests' output quiet.
 pub fn group() -> Group {
-    Group::builder().output(Output::discard()).build()
+    Group::builder().output(Output::discard()).marshal(marshal()).build()
+}
+
+/// Whether items may travel as marshal, which is the default; `EXECNET_TEST_FORMAT=cbor` runs all tests without.
+pub fn marshal() -> bool {
+    std::env::var("EXECNET_TEST_FORMAT").as_deref() != Ok("cbor")
 }
 
 /// A popen gateway on some interpreter.

@@ -29,7 +29,7 @@ pub fn spec() -> Option<String> {
 
 /// A group that keeps the tests' output quiet.
 pub fn group() -> Group {
-    Group::builder().output(Output::discard()).build()
+    Group::builder().output(Output::discard()).marshal(super::marshal()).build()
 }
 
 /// Runs a scenario on one gateway.

@@ -68,7 +68,7 @@ static ENV: Key =
     key(ENV_PREFIX, Takes::AnyText, "`env:NAME=VALUE`, or `env:NAME=` for an empty value");
 
 #[rustfmt::skip]
-static KEYS: [Key; 23] = [
+static KEYS: [Key; 24] = [
     // Which gateway.
     key("popen", Takes::Nothing, "`popen`"),
     key("command", Takes::Words, "`command=PROGRAM [ARGUMENT]...`"),
@@ -96,6 +96,7 @@ static KEYS: [Key; 23] = [
     key("tls_cert", Takes::Text, "`tls_cert=FILE`"),
     key("tls_key", Takes::Text, "`tls_key=FILE`"),
     key("server_name", Takes::Text, "`server_name=NAME`"),
+    key("insecure_no_auth", Takes::Nothing, "`insecure_no_auth`"),
 ];
 
 #[cfg(test)]
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn every_key_refuses_what_it_does_not_take() {
-        let flags = ["popen", "prefork", "stock", "dont_write_bytecode"];
+        let flags = ["popen", "prefork", "stock", "dont_write_bytecode", "insecure_no_auth"];
         let optional = ["agent", "socket"];
         for name in known_keys() {
             let accepts = |text: String| crate::XSpec::parse(&text).is_ok();

@@ -134,8 +134,9 @@ struct NotStarted<'a>(&'a ConnectionError, &'a Option<Ending>, &'a [String]);
 impl fmt::Display for NotStarted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.1 {
+            // There was no process to ask.
+            Some(Ending::Closed) | None => write!(f, "{}", self.0)?,
             Some(ending) => write!(f, "{ending}")?,
-            None => write!(f, "{}", self.0)?,
         }
         write_lines(f, self.2)
     }

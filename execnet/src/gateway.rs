@@ -10,7 +10,7 @@ use execnet_channel::{ConnectionError, Driver, Incoming, Message, Mux, OpenError
 use execnet_proto::{ChannelId, Format, Hello, Terminate, Value, cbor};
 use execnet_transport::{Ending, Guard, Stderr};
 use execnet_xspec::XSpec;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -43,7 +43,7 @@ struct Inner {
     spec: XSpec,
     mux: Mux,
     guard: Arc<Guard>,
-    stderr: Option<Stderr>,
+    stderr: Stderr,
     info: Info,
     /// Both sides read and write CPython's marshal.
     marshal: bool,
@@ -200,13 +200,13 @@ impl Gateway {
     /// What the far end prints, from what is still kept of the start on, beside what the group's [`Output`] gets.
     #[must_use]
     pub fn output(&self) -> OutputStream {
-        OutputStream::new(self.0.stderr.as_ref())
+        OutputStream::new(&self.0.stderr)
     }
 
     /// The last lines that the far end printed.
     #[must_use]
     pub fn last_output(&self, lines: usize) -> Vec<String> {
-        self.0.stderr.as_ref().map(|stderr| stderr.tail_lines(lines)).unwrap_or_default()
+        self.0.stderr.tail_lines(lines)
     }
 
     /// Ends the far end: tasks that run, and those already sent, may go on for three quarters of `patience`, then are
@@ -273,7 +273,7 @@ pub(crate) struct Starting {
     spec: XSpec,
     mux: Mux,
     guard: KillOnDrop,
-    stderr: Option<Stderr>,
+    stderr: Stderr,
     exiting: Arc<AtomicBool>,
 }
 
@@ -287,13 +287,7 @@ impl Drop for KillOnDrop {
 }
 
 impl Starting {
-    pub(crate) fn new(
-        id: String,
-        spec: XSpec,
-        mux: Mux,
-        guard: Guard,
-        stderr: Option<Stderr>,
-    ) -> Self {
+    pub(crate) fn new(id: String, spec: XSpec, mux: Mux, guard: Guard, stderr: Stderr) -> Self {
         let guard = KillOnDrop(Arc::new(guard));
         Self { id, spec, mux, guard, stderr, exiting: Arc::default() }
     }
@@ -307,6 +301,7 @@ impl Starting {
         &self,
         driver: Driver<R, W>,
         incoming: Incoming,
+        printed: Option<DuplexStream>,
         output: Output,
     ) -> watch::Receiver<Option<GatewayLost>>
     where
@@ -314,9 +309,8 @@ impl Starting {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let (tell, lost) = watch::channel(None);
-        tokio::spawn(attend(incoming, output.clone(), self.id.clone()));
-        let follower =
-            self.stderr.clone().map(|stderr| tokio::spawn(output.follow(self.id.clone(), stderr)));
+        tokio::spawn(attend(incoming, printed, output.clone(), self.id.clone()));
+        let follower = tokio::spawn(output.follow(self.id.clone(), self.stderr.clone()));
         let id = self.id.clone();
         let guard = self.guard.0.clone();
         let stderr = self.stderr.clone();
@@ -329,8 +323,8 @@ impl Starting {
                 Ok(()) => ConnectionError::ClosedByPeer,
             };
             let ending = end(&guard).await;
-            last_output(stderr.as_ref(), follower).await;
-            let lines = stderr.as_ref().map(last_lines).unwrap_or_default();
+            last_output(&stderr, Some(follower)).await;
+            let lines = last_lines(&stderr);
             let address = guard.address().to_owned();
             let lost = GatewayLost::new(id, address, ending, lines, cause);
             if exiting.load(Ordering::Relaxed) {
@@ -378,18 +372,28 @@ impl Starting {
         if ending.is_none() {
             self.guard.0.kill();
         }
-        last_output(self.stderr.as_ref(), None).await;
-        let output = self.stderr.as_ref().map(|stderr| stderr.tail_lines(lines));
-        (ending, output.unwrap_or_default())
+        last_output(&self.stderr, None).await;
+        (ending, self.stderr.tail_lines(lines))
     }
 }
 
 /// Attends to what a far end starts. Channels that its programs open wait until an item names them.
-async fn attend(mut incoming: Incoming, output: Output, id: String) {
+///
+/// What they print goes to `printed`, which is the far end's standard error where that has no way of its own; a reader of it who
+/// is slow makes the far end wait.
+async fn attend(
+    mut incoming: Incoming,
+    mut printed: Option<DuplexStream>,
+    output: Output,
+    id: String,
+) {
     let mut lines = output.lines(id);
     while let Some(request) = incoming.next_but_channels().await {
-        if let Request::Output { bytes, .. } = request {
-            lines.push(&bytes);
+        let Request::Output { bytes, .. } = request else { continue };
+        match &mut printed {
+            // It is always read to its end, unless the runtime is ending.
+            Some(printed) => drop(printed.write_all(&bytes).await),
+            None => lines.push(&bytes),
         }
     }
     lines.finish();
@@ -413,14 +417,12 @@ fn last_lines(stderr: &Stderr) -> Vec<String> {
 }
 
 /// Waits until the last output has arrived and been handed on, within bounds.
-async fn last_output(stderr: Option<&Stderr>, follower: Option<JoinHandle<()>>) {
-    if let Some(stderr) = stderr {
-        let all = async {
-            stderr.closed().await;
-            if let Some(follower) = follower {
-                let _ = follower.await;
-            }
-        };
-        let _ = timeout(LAST_OUTPUT, all).await;
-    }
+async fn last_output(stderr: &Stderr, follower: Option<JoinHandle<()>>) {
+    let all = async {
+        stderr.closed().await;
+        if let Some(follower) = follower {
+            let _ = follower.await;
+        }
+    };
+    let _ = timeout(LAST_OUTPUT, all).await;
 }

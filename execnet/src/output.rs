@@ -121,9 +121,8 @@ pub struct OutputStream {
 }
 
 impl OutputStream {
-    pub(crate) fn new(stderr: Option<&Stderr>) -> Self {
-        let stream = stderr.map(Stderr::subscribe);
-        Self { stream, lines: Lines::default(), ready: VecDeque::new() }
+    pub(crate) fn new(stderr: &Stderr) -> Self {
+        Self { stream: Some(stderr.subscribe()), lines: Lines::default(), ready: VecDeque::new() }
     }
 
     /// The next line, without its end; `None` when the far end has ended. Cancel safe.

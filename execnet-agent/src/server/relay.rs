@@ -24,6 +24,9 @@ const ENDING: Duration = Duration::from_millis(1_500);
 const KILLED: Duration = Duration::from_secs(2);
 /// How long a client may take to read the last words.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How long it may take then to close its side, and what it may send until it does.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: u64 = 1 << 20;
 
 /// Limits of one connection.
 #[derive(Debug)]
@@ -94,12 +97,12 @@ where
     S: AsyncRead + AsyncWrite,
 {
     let Link { reader, writer, stderr, guard, .. } = link;
-    let (from_client, to_client) = tokio::io::split(client);
+    let (mut from_client, to_client) = tokio::io::split(client);
     let clock = Clock::new();
     let hello = &greeting.hello;
     let mut down = Down::new(reader, to_client, stderr.clone(), hello, rules.max_frame);
     let mut going_down = Box::pin(down.run(&clock));
-    let mut going_up = Box::pin(up(from_client, writer, source, &greeting.bytes, &clock));
+    let mut going_up = Box::pin(up(&mut from_client, writer, source, &greeting.bytes, &clock));
     // Three times as long as it promised, it may be taken for dead.
     let silent = match hello.keepalive_ms {
         0 => None,
@@ -135,7 +138,9 @@ where
     if cause.can_be_told() {
         let fault = down.fault(&cause, ending, stderr.as_ref());
         let last_words = down.farewell(down_ended == Some(true), fault);
-        let _ = timeout(FAREWELL, last_words).await;
+        if timeout(FAREWELL, last_words).await.is_ok_and(|said| said.is_ok()) {
+            linger(from_client).await;
+        }
     }
     let received = clock.received.load(Ordering::Relaxed);
     Report { cause, ending, received, sent: down.sent }
@@ -228,7 +233,7 @@ async fn up(
 }
 
 /// Says to a client that has no worker why it has none, and closes.
-pub(super) async fn refuse(mut client: impl AsyncWrite + Unpin, fault: Fault) {
+pub(super) async fn refuse(mut client: impl AsyncRead + AsyncWrite + Unpin, fault: Fault) {
     let mut last = BytesMut::from(&MAGIC[..]);
     Frame::Close { channel: None, fault: Some(fault) }.encode(&mut last);
     let words = async {
@@ -238,5 +243,13 @@ pub(super) async fn refuse(mut client: impl AsyncWrite + Unpin, fault: Fault) {
         client.flush().await?;
         client.shutdown().await
     };
-    let _ = timeout(FAREWELL, words).await;
+    if timeout(FAREWELL, words).await.is_ok_and(|said| said.is_ok()) {
+        linger(client).await;
+    }
+}
+
+/// Lets the client read what was said last: closing while bytes of its are unread would reset the connection.
+async fn linger(client: impl AsyncRead + Unpin) {
+    let mut rest = client.take(LINGER_BYTES);
+    let _ = timeout(LINGER, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
 }

@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
@@ -11,12 +12,18 @@ use rustls::server::{
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::TLS13;
 use rustls::{NoKeyLog, ServerConfig};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
 
 use super::identity::{Expects, Identity};
 use super::names::AllowedNames;
 use super::{ALPN, AcceptError, TlsError, TlsStream, Token, pem, provider};
+
+/// How long a client that was refused may take to notice.
+const LINGER: Duration = Duration::from_secs(1);
+/// What it may have sent meanwhile.
+const LINGER_BYTES: u64 = 256 << 10;
 
 /// Whom a server lets in: the holders of its tokens, and the clients of an authority that it was told to allow.
 ///
@@ -116,7 +123,7 @@ impl Server {
 
     /// Shakes hands with who has connected, and tells who it is.
     ///
-    /// There is no time limit. Dropping the future drops the stream.
+    /// There is no time limit, but for a second to let one that is refused read that. Dropping the future drops the stream.
     ///
     /// # Errors
     ///
@@ -138,13 +145,16 @@ impl Server {
             (None, _) => &self.nobody,
         };
         let known = token.map(|(id, _)| Peer::Token(id.clone()));
-        let stream = start.into_stream(config.clone()).await.map_err(|error| {
-            if Arc::ptr_eq(config, &self.nobody) {
-                AcceptError::unknown(is_token, error)
-            } else {
-                AcceptError::handshake(error)
+        let stream = match start.into_stream(config.clone()).into_fallible().await {
+            Ok(stream) => stream,
+            Err((error, stream)) => {
+                let _ = timeout(LINGER, linger(stream)).await;
+                return Err(match Arc::ptr_eq(config, &self.nobody) {
+                    true => AcceptError::unknown(is_token, error),
+                    false => AcceptError::handshake(error),
+                });
             }
-        })?;
+        };
         let (_, connection) = stream.get_ref();
         if connection.alpn_protocol() != Some(ALPN) {
             return Err(AcceptError::no_protocol());
@@ -158,6 +168,14 @@ impl Server {
             Some(peer) => Ok((TlsStream::server(stream), peer)),
             None => Err(AcceptError::nobody()),
         }
+    }
+}
+
+/// Lets the other side read our alert: closing at once would reset the connection, as bytes that it sent are unread.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    if stream.shutdown().await.is_ok() {
+        let mut rest = stream.take(LINGER_BYTES);
+        let _ = tokio::io::copy(&mut rest, &mut tokio::io::sink()).await;
     }
 }
 

@@ -97,6 +97,7 @@ fn outcome_of(error: &GatewayError) -> Outcome {
     match error {
         GatewayError::Spec(_)
         | GatewayError::NotSupported { .. }
+        | GatewayError::Value { .. }
         | GatewayError::DuplicateId(_) => Outcome::Usage,
         _ => Outcome::GatewayFailed,
     }

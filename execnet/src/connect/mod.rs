@@ -5,6 +5,8 @@ mod liveness;
 mod local;
 #[cfg(feature = "ssh")]
 mod remote_shell;
+#[cfg(feature = "socket")]
+mod socket;
 #[cfg(feature = "ssh")]
 mod ssh;
 #[cfg(feature = "ssh")]
@@ -15,7 +17,7 @@ use std::time::Duration;
 
 use execnet_channel::{Config, ConnectionError, Mux};
 use execnet_proto::{Format, Side, Value};
-use execnet_transport::{Bootstrap, Ending, Transport};
+use execnet_transport::{Bootstrap, Ending, Stderr, Transport};
 use execnet_xspec::{Kind, XSpec};
 use tokio::io::AsyncWriteExt;
 use tracing::Instrument;
@@ -26,6 +28,9 @@ use crate::{GatewayError, Output};
 
 /// How long a far end may take to end by itself once the link is broken, before its end is given up on.
 const ENDING: Duration = Duration::from_secs(2);
+
+/// Bytes of output that are on their way from frames to where output goes.
+const PRINTED: usize = 64 << 10;
 
 /// Lines of output that go into the message about a worker that did not start.
 const OUTPUT_LINES: usize = 20;
@@ -100,6 +105,14 @@ async fn start(
             fed = link.writer.write_all(execnet_agent::bootstrap_source()).await;
         }
         Bootstrap::None => {}
+        #[cfg(feature = "socket")]
+        Bootstrap::ReadlineExec => {
+            config.skip_noise = true;
+            if let Err(source) = socket::start_stock(&mut link, spec).await {
+                return Err(GatewayError::Connect { address, source: Box::new(source) });
+            }
+            fed = link.writer.write_all(execnet_agent::bootstrap_source()).await;
+        }
         // It would never speak our protocol.
         other => return Err(not_supported(spec, &format!("{other:?}"))),
     }
@@ -107,8 +120,16 @@ async fn start(
         Mux::new(link.reader, link.writer, Side::Connector, config).map_err(|error| {
             GatewayError::NotSupported { spec: spec.to_string(), key: error.to_string() }
         })?;
-    let starting = Starting::new(id, spec.clone(), mux, link.guard, link.stderr);
-    let monitor = starting.monitor(driver, incoming, options.output);
+    let (stderr, printed) = match link.stderr {
+        Some(stderr) => (stderr, None),
+        // What the far end prints comes as frames then, and is treated alike from here on.
+        None => {
+            let (printed, stderr) = tokio::io::duplex(PRINTED);
+            (Stderr::new(stderr), Some(printed))
+        }
+    };
+    let starting = Starting::new(id, spec.clone(), mux, link.guard, stderr);
+    let monitor = starting.monitor(driver, incoming, printed, options.output);
     let error = match (fed, starting.mux().peer().await) {
         (Ok(()), Ok(hello)) => {
             return Ok(starting.started(hello, marshal, monitor));
@@ -118,6 +139,10 @@ async fn start(
     };
     if let ConnectionError::Refused(fault) = error {
         return Err(GatewayError::Refused { address, fault: Box::new(fault.into()) });
+    }
+    #[cfg(feature = "socket")]
+    if let Some(source) = socket::refused(&error) {
+        return Err(GatewayError::Connect { address, source: Box::new(source) });
     }
     let noise = starting.mux().noise();
     let (ending, mut output) = starting.post_mortem(ENDING, OUTPUT_LINES).await;
@@ -132,7 +157,7 @@ async fn start(
 
 fn transport(spec: &XSpec, schemes: &Schemes) -> Result<Box<dyn Transport>, GatewayError> {
     let kind = schemes.kind(spec)?;
-    for key in ["via", "installvia", "agent", "prefork", "stock"] {
+    for key in ["via", "installvia", "agent", "prefork"] {
         if spec.contains(key) {
             return Err(not_supported(spec, key));
         }
@@ -144,7 +169,8 @@ fn transport(spec: &XSpec, schemes: &Schemes) -> Result<Box<dyn Transport>, Gate
         Kind::Ssh => ssh::ssh(spec),
         #[cfg(feature = "ssh")]
         Kind::VagrantSsh => ssh::vagrant_ssh(spec),
-        Kind::Socket => Err(not_supported(spec, "socket")),
+        #[cfg(feature = "socket")]
+        Kind::Socket => socket::socket(spec),
         Kind::Custom(key) => schemes.transport(key, spec),
         other => Err(not_supported(spec, &format!("{other:?}"))),
     }
@@ -171,7 +197,7 @@ fn no_interpreter(address: String, output: Vec<String>) -> GatewayError {
     GatewayError::NoInterpreter { address, message, found }
 }
 
-#[cfg(feature = "ssh")]
+#[cfg(any(feature = "socket", feature = "ssh"))]
 fn bad_value(
     spec: &XSpec,
     key: &str,
@@ -206,6 +232,16 @@ fn settings(spec: &XSpec, id: &str) -> BTreeMap<String, Value> {
     }
     if let Some(model) = spec.execmodel() {
         settings.insert("execmodel".to_owned(), model.as_str().into());
+    }
+    // A server starts the worker that these ask for; others ignore them.
+    if spec.contains("socket") && !spec.stock() {
+        if let Some(python) = spec.python() {
+            let words = python.iter().map(|word| Value::from(word.as_str())).collect();
+            settings.insert("python".to_owned(), Value::List(words));
+        }
+        if spec.dont_write_bytecode() {
+            settings.insert("dont_write_bytecode".to_owned(), Value::Bool(true));
+        }
     }
     // Set once more where the link could not do it before the interpreter started.
     let env: Vec<_> = spec.env().collect();

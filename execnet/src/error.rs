@@ -215,6 +215,8 @@ impl fmt::Display for GatewayLost {
         write!(f, "gateway {id} ({address}) is gone: ")?;
         match ending {
             Some(Ending::Closed) | None => write!(f, "{cause}")?,
+            // Then the ending is our own doing.
+            Some(_) if matches!(cause, ConnectionError::NoAnswer(_)) => write!(f, "{cause}")?,
             // A protocol error is worth telling beside the exit that followed from it.
             Some(ending) if cause.is_peer_fault() => write!(f, "{cause}; {ending}")?,
             Some(ending) => write!(f, "{ending}")?,

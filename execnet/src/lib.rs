@@ -33,7 +33,9 @@ mod scheme;
 pub use scheme::{Scheme, worker_command};
 
 // What of the lower layers appears above.
-pub use execnet_channel::{Config, OpenError};
+pub use execnet_channel::{Config, ConnectionError, OpenError};
 pub use execnet_proto::{BigInt, ChannelId, Value};
+#[cfg(feature = "ssh")]
+pub use execnet_transport::ssh::SshError;
 pub use execnet_transport::{ConnectError, Ending};
 pub use execnet_xspec::{SpecError, XSpec};

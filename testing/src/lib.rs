@@ -2,6 +2,8 @@
 //! servers that a test starts for itself. Not published, and no part of what is.
 
 mod lifeline;
+#[cfg(target_os = "linux")]
+mod netns;
 mod pki;
 mod process;
 mod pythons;
@@ -11,6 +13,8 @@ mod sshd;
 use std::time::Duration;
 
 pub use lifeline::{Life, Lifeline};
+#[cfg(target_os = "linux")]
+pub use netns::Netns;
 pub use pki::Authority;
 pub use process::{descendants, resident};
 pub use pythons::{python, pythons};

@@ -49,6 +49,11 @@ pub(crate) fn kill_tree(pid: u32) {
     send(pid, Signal::KILL);
 }
 
+/// Kills a process, if it is still there.
+pub(crate) fn kill(pid: u32) {
+    send(pid, Signal::KILL);
+}
+
 fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         // One that is gone needs no signal.

@@ -39,3 +39,8 @@ pub use execnet_proto::{BigInt, ChannelId, Value};
 pub use execnet_transport::ssh::SshError;
 pub use execnet_transport::{ConnectError, Ending};
 pub use execnet_xspec::{SpecError, XSpec};
+
+// The guide's programs compile.
+#[cfg(all(doctest, feature = "ssh"))]
+#[doc = include_str!("../SSH.md")]
+struct SshGuide;

@@ -85,8 +85,9 @@ pub struct Config {
 impl Config {
     /// How long connecting may take when nothing is configured: 15 s.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-    /// The keepalive interval when nothing is configured: 15 s.
-    pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+    /// The keepalive interval when nothing is configured: 30 s. Whoever speaks over the link may well notice a dead host
+    /// earlier, and can say more of it.
+    pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
     /// For this host, with the defaults of OpenSSH and nothing read from files, except where the fields say otherwise.
     pub fn new(host: impl Into<String>) -> Self {

@@ -6,8 +6,8 @@ use std::process::Command;
 
 use execnet_testing::Sshd;
 
-use crate::BACKENDS;
 use crate::common::{bounded, group};
+use crate::{BACKENDS, spec};
 
 /// Whether a gateway at `spec` does what it is told.
 async fn answers(spec: &str) {
@@ -69,6 +69,33 @@ async fn what_needs_the_program_gets_it_unasked() {
     let proxy = format!("  ProxyCommand {} %h %p\n", script.display());
     fs::write(&config, sshd.client_entry("web1") + &proxy).unwrap();
     answers(&format!("ssh=web1//ssh_config={}", config.display())).await;
+}
+
+/// The recipes for somebody else there, and for somewhere else there.
+#[tokio::test]
+async fn interpreters_behind_other_commands_are_reached() {
+    let Some(sshd) = Sshd::start() else { return };
+    if sshd.user() != "root" || Command::new("sudo").arg("-V").output().is_err() {
+        return execnet_testing::skip(
+            "sudo without a password, and namespaces, need root and sudo",
+        );
+    }
+    let ask = "import os; channel.send([os.getuid(), os.getpid(), os.environ.get('A')])";
+    for (python, user) in [
+        ("sudo -n -u nobody python3", 65534),
+        ("sudo -n python3", 0),
+        ("unshare --net python3", 0),
+        ("sudo -n unshare --net sudo -n -u nobody python3", 65534),
+    ] {
+        for backend in BACKENDS {
+            let spec = spec(&sshd, backend, &format!("//python={python}//env:A=b"));
+            let gw = bounded(group().make_gateway(spec.as_str())).await.unwrap();
+            let mut channel = gw.remote_exec(ask).await.unwrap();
+            let told: (u32, u32, String) = bounded(channel.receive()).await.unwrap();
+            // sudo drops the environment, and the worker puts it back.
+            assert_eq!((told.0, told.2.as_str()), (user, "b"), "{python}");
+        }
+    }
 }
 
 /// Each gateway has a connection of its own, so the limit of sessions for one is not in the way; and a master

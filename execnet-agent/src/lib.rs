@@ -7,13 +7,14 @@ mod python;
 
 pub use python::{bootstrap_line, bootstrap_source};
 
+/// The argument with which a gateway starts a program that is its own agent; `run_if_agent` (feature `native`) looks for it.
+pub const AGENT_ARGUMENT: &str = "execnet-agent-stdio";
+
 // The native far end.
 #[cfg(all(feature = "native", unix))]
 mod agent;
 #[cfg(all(feature = "native", unix))]
-pub use agent::{
-    AGENT_ARGUMENT, Agent, AgentBuilder, BlockingContext, Context, ServeError, run_if_agent,
-};
+pub use agent::{Agent, AgentBuilder, BlockingContext, Context, ServeError, run_if_agent};
 // What of the layers beneath appears above.
 #[cfg(all(feature = "native", unix))]
 pub use execnet_channel::{

@@ -6,6 +6,7 @@ mod log;
 mod serve;
 
 use std::fmt::Display;
+use std::io::Write;
 use std::process::ExitCode;
 
 use args::{Args, Command, TokenCommand};
@@ -55,7 +56,8 @@ async fn run(command: Command) -> Outcome {
         Command::Stdio => match execnet_agent::Agent::builder().build().stdio().await {
             Ok(()) => Outcome::Success,
             Err(error) => {
-                eprintln!("{}", error.report());
+                // The controller, and with it the reader of our standard error, may be gone.
+                let _ = writeln!(std::io::stderr(), "{}", error.report());
                 Outcome::Failed
             }
         },

@@ -27,7 +27,7 @@ pub use limits::{Limits, MAX_FRAME, MAX_WINDOW};
 /// Ints of any size, from the crate [`num_bigint`].
 pub use num_bigint::BigInt;
 pub use preamble::{MAGIC, NOISE_LIMIT};
-pub use request::{CommandRequest, ConnectRequest, Request, SourceRequest};
+pub use request::{CallRequest, CommandRequest, ConnectRequest, Request, SourceRequest};
 pub use value::*;
 pub use version::{VERSIONS, Versions};
 

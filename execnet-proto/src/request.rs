@@ -66,6 +66,32 @@ pub struct ConnectRequest {
     pub stream: ChannelId,
 }
 
+/// A native task to call, with its argument: any type that serde serializes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "the protocol's two keys")]
+pub struct CallRequest<'a, A: ?Sized> {
+    /// Its name.
+    pub task: &'a str,
+    /// Its argument.
+    pub args: &'a A,
+}
+
+impl<A: Serialize + ?Sized> CallRequest<'_, A> {
+    /// The request as a message of the format CBOR.
+    ///
+    /// # Errors
+    /// When the argument is a value that does not cross (see [`cbor::encode`]).
+    pub fn to_bytes(&self) -> Result<Bytes, cbor::EncodeError> {
+        #[derive(Serialize)]
+        struct Wire<'a, A: ?Sized> {
+            kind: &'a str,
+            task: &'a str,
+            args: &'a A,
+        }
+        cbor::to_bytes(&Wire { kind: "call", task: self.task, args: self.args })
+    }
+}
+
 impl Request {
     /// The request as a message of the format CBOR.
     ///

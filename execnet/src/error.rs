@@ -51,6 +51,35 @@ pub enum GatewayError {
         "a gateway with the id {0:?} exists in this group; choose another `id=` or exit that one first"
     )]
     DuplicateId(String),
+    /// The specification asks for an agent, and there is no program that is one.
+    #[error(
+        "spec {spec:?}: there is no `execnet-agent` on PATH or beside this program; install it, name one with \
+         `agent=PROGRAM`, or let a program be its own with `GroupBuilder::agent_program`"
+    )]
+    NoAgent {
+        /// The specification.
+        spec: String,
+    },
+    /// The agent's program cannot be read.
+    #[error("cannot read the agent {}: {source}", .program.display())]
+    AgentFile {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The agent's program could not be carried to the far end's host.
+    #[error("{address}: the agent was not deployed: {source}{}", Printed(.ending, .output))]
+    Deploy {
+        /// Which far end.
+        address: String,
+        /// How the link's process ended, where there is one and it has.
+        ending: Option<Ending>,
+        /// What was printed meanwhile.
+        output: Vec<String>,
+        /// What went wrong.
+        source: Box<DeployError>,
+    },
     /// There is no link to a far end.
     #[error("{address}: {source}")]
     Connect {
@@ -109,6 +138,8 @@ impl GatewayError {
             | Self::Value { .. }
             | Self::NoInterpreter { .. }
             | Self::Scheme { .. }
+            | Self::NoAgent { .. }
+            | Self::AgentFile { .. }
             | Self::DuplicateId(_) => true,
             Self::Connect { source, .. } => source.is_caller_fault(),
             _ => false,
@@ -128,6 +159,50 @@ impl fmt::Display for Found<'_> {
     }
 }
 
+/// An agent's program could not be carried to another host.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeployError {
+    /// The host is another kind of machine.
+    #[error(
+        "that host is {found:?}, and the program is for {ours:?}; install an agent there, or name one with `agent=PROGRAM`"
+    )]
+    Machine {
+        /// What `uname -sm` says there.
+        found: String,
+        /// What the program is for.
+        ours: String,
+    },
+    /// There is no folder in which a program may be written and run.
+    #[error(
+        "no folder there lets a program be written and run: neither the user's cache nor /tmp, /var/tmp or /dev/shm"
+    )]
+    Nowhere,
+    /// What arrived is not what was sent.
+    #[error("{arrived} of {size} bytes arrived, or others than were sent")]
+    Corrupt {
+        /// Bytes that arrived.
+        arrived: u64,
+        /// Bytes of the program.
+        size: u64,
+    },
+    /// The program cannot be read here.
+    #[error("cannot read {}", .program.display())]
+    Read {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The link broke while it was sent.
+    #[error("the link broke during the upload")]
+    Send(#[source] io::Error),
+    /// Whatever was reached there said nothing of what was asked.
+    #[error("no shell answered that could start it")]
+    Silent,
+}
+
 /// Says how the far end ended, else how the protocol did, and what it printed.
 struct NotStarted<'a>(&'a ConnectionError, &'a Option<Ending>, &'a [String]);
 
@@ -139,6 +214,18 @@ impl fmt::Display for NotStarted<'_> {
             Some(ending) => write!(f, "{ending}")?,
         }
         write_lines(f, self.2)
+    }
+}
+
+/// How it ended and what was printed, if anything was.
+struct Printed<'a>(&'a Option<Ending>, &'a [String]);
+
+impl fmt::Display for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(ending) = self.0 {
+            write!(f, "; {ending}")?;
+        }
+        write_lines(f, self.1)
     }
 }
 
@@ -284,8 +371,8 @@ pub enum ExecError {
         /// Why.
         source: io::Error,
     },
-    /// A keyword argument is a value that does not cross.
-    #[error("cannot send the keyword arguments: {0}")]
+    /// An argument is a value that does not cross.
+    #[error("cannot send the arguments: {0}")]
     Argument(#[from] cbor::EncodeError),
     /// Keyword arguments without a function to take them.
     #[error("keyword arguments need a function to call: name it with `Source::call`")]
@@ -309,6 +396,35 @@ pub enum ExecError {
     /// The source is longer than the far end accepts.
     #[error(transparent)]
     Send(execnet_channel::SendError),
+    /// The gateway has ended.
+    #[error(transparent)]
+    Lost(#[from] GatewayLost),
+}
+
+/// A call of a native task failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// It was not sent: the argument does not cross, or is too long.
+    #[error(transparent)]
+    NotSent(ExecError),
+    /// The agent has no task of this name; the error lists those that it has.
+    #[error("{0}")]
+    UnknownTask(RemoteError),
+    /// The task failed, or panicked, or its argument was not the one that it takes, or the far end is none that has tasks.
+    #[error("{0}")]
+    Remote(RemoteError),
+    /// The result is not of the type asked for.
+    #[error("the result of the task {task:?} is another than asked for: {source}")]
+    Result {
+        /// The task.
+        task: String,
+        /// What is wrong with it.
+        source: Box<ReceiveError>,
+    },
+    /// The far end closed the channel without a result: it was about to end.
+    #[error("the task {0:?} ended without a result")]
+    NoResult(String),
     /// The gateway has ended.
     #[error(transparent)]
     Lost(#[from] GatewayLost),

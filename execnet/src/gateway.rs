@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use execnet_channel::{ConnectionError, Driver, Incoming, Message, Mux, OpenError, Request};
 use execnet_proto::{ChannelId, Format, Hello, Terminate, Value, cbor};
 use execnet_transport::{Ending, Guard, Stderr};
@@ -129,7 +130,11 @@ impl Gateway {
     /// # Errors
     /// [`ExecError`]: nothing was run.
     pub async fn remote_exec(&self, source: impl Into<Source>) -> Result<Channel, ExecError> {
-        let request = source.into().into_request()?;
+        self.request(source.into().into_request()?).await
+    }
+
+    /// Asks the far end to run something: the channel on which it does.
+    pub(crate) async fn request(&self, request: Bytes) -> Result<Channel, ExecError> {
         let mut channel = match self.0.mux.exec() {
             Ok(channel) => channel,
             Err(OpenError::Connection(_)) => return Err(self.lost().await.into()),

@@ -1,6 +1,7 @@
 //! Gateways that belong together: named, started in parallel, ended together.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,6 +49,7 @@ struct Shared {
     output: Option<Output>,
     start_timeout: Duration,
     schemes: Schemes,
+    agent_program: Option<PathBuf>,
     /// There has been more than one gateway: lines on stderr need a label.
     several: Arc<AtomicBool>,
     members: Mutex<Members>,
@@ -73,6 +75,7 @@ pub struct GroupBuilder {
     start_timeout: Duration,
     schemes: Schemes,
     marshal: bool,
+    agent_program: Option<PathBuf>,
 }
 
 impl GroupBuilder {
@@ -118,10 +121,27 @@ impl GroupBuilder {
         self
     }
 
+    /// The program that is the agent where a specification says only `agent`: one whose `main` begins with `execnet_agent::run_if_agent`, such as
+    /// this program itself ([`std::env::current_exe`]). It is copied to other hosts that do not have it.
+    ///
+    /// Default: `execnet-agent`, from PATH or from this program's folder.
+    pub fn agent_program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.agent_program = Some(program.into());
+        self
+    }
+
     /// The group, still empty.
     #[must_use]
     pub fn build(self) -> Group {
-        let Self { default_spec, mut config, output, start_timeout, schemes, marshal } = self;
+        let Self {
+            default_spec,
+            mut config,
+            output,
+            start_timeout,
+            schemes,
+            marshal,
+            agent_program,
+        } = self;
         let name = Format::Marshal.name();
         config.hello.formats.retain(|format| format != name);
         config.hello.formats.extend(marshal.then(|| name.to_owned()));
@@ -132,6 +152,7 @@ impl GroupBuilder {
             output,
             start_timeout,
             schemes,
+            agent_program,
             several,
             members: Mutex::default(),
         }))
@@ -154,6 +175,7 @@ impl Group {
             start_timeout: Duration::from_secs(30),
             schemes: Schemes::default(),
             marshal: true,
+            agent_program: None,
         }
     }
 
@@ -312,7 +334,8 @@ impl Group {
         let config = shared.config.clone();
         let start_timeout = shared.start_timeout;
         let schemes = shared.schemes.clone();
-        let options = Options { config, output, start_timeout, schemes };
+        let agent_program = shared.agent_program.clone();
+        let options = Options { config, output, start_timeout, schemes, agent_program };
         let gateway = connect(&spec, reserved.id.clone(), options).await?;
         shared.members().gateways.insert(reserved.place, gateway.clone());
         Ok(gateway)

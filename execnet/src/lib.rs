@@ -7,6 +7,7 @@ mod gateway;
 pub use gateway::{Gateway, Info};
 mod group;
 pub use group::{Group, GroupBuilder};
+mod call;
 mod channel;
 pub use channel::{Channel, ChannelReader, ChannelWriter, Receiver, Sender, TypedChannel};
 mod multi;
@@ -23,8 +24,8 @@ pub mod blocking;
 // What can go wrong.
 mod error;
 pub use error::{
-    ExecError, GatewayError, GatewayLost, ReceiveError, RemoteError, SendError, TerminateError,
-    WaitError,
+    CallError, DeployError, ExecError, GatewayError, GatewayLost, ReceiveError, RemoteError,
+    SendError, TerminateError, WaitError,
 };
 
 // How a specification becomes a gateway.

@@ -74,20 +74,21 @@ impl Drop for Blocking {
     }
 }
 
-/// Serves the link to its end; gives the number of threads that are still at work.
+/// Serves the link to its end. `blocking` counts the threads that are at work, also those that still are when this is over.
 pub(super) async fn serve<R, W>(
     agent: &Agent,
     mut reader: R,
     mut writer: W,
     scope: Scope,
-) -> Result<usize, ServeError>
+    blocking: Arc<AtomicUsize>,
+) -> Result<(), ServeError>
 where
     R: AsyncRead + Send + Unpin + 'static,
     W: AsyncWrite + Send + Unpin + 'static,
 {
     let mut config = agent.0.config.clone();
     let start = match hello::read(&mut reader).await {
-        Ok(None) => return Ok(0),
+        Ok(None) => return Ok(()),
         Ok(Some((hello, seen))) => {
             hello::apply(&hello.settings, scope).map(|()| (hello.settings, seen))
         }
@@ -105,7 +106,6 @@ where
     let (mux, incoming, driver) = Mux::new(seen.chain(reader), writer, Side::FarEnd, config)?;
     let mut driver = tokio::spawn(driver);
     let _abort = AbortOnDrop(driver.abort_handle());
-    let blocking = Arc::<AtomicUsize>::default();
     let connection = Arc::new(Connection {
         agent: agent.clone(),
         id: settings.get("id").and_then(Value::as_str).unwrap_or_default().to_owned(),
@@ -115,17 +115,16 @@ where
         ending: watch::Sender::new(false),
         executing: AtomicUsize::new(0),
         relays: watch::Sender::new(0),
-        blocking: blocking.clone(),
+        blocking,
     });
     connection.attend(incoming).await;
     // With the last handle the farewell follows what was sent.
     drop(connection);
-    let ended = match timeout(FAREWELL, &mut driver).await {
+    match timeout(FAREWELL, &mut driver).await {
         Ok(Ok(result)) => result.map_err(ServeError::from),
         // Whoever does not read any more has no use for the rest.
         Ok(Err(_)) | Err(_) => Ok(()),
-    };
-    ended.map(|()| blocking.load(Ordering::Relaxed))
+    }
 }
 
 /// The driver must not outlive a `serve` that was dropped.

@@ -111,7 +111,42 @@ fn nice(value: &Value, scope: Scope) -> Result<(), String> {
     let number = value.as_i64().and_then(|number| i32::try_from(number).ok());
     let number = number.ok_or_else(|| format!("{value} is no int of 32 bits"))?;
     own_process(scope)?;
-    rustix::process::nice(number).map(drop).map_err(|error| format!("{number}: {error}"))
+    renice(number).map_err(|error| format!("{number}: {error}"))
+}
+
+/// On Linux each thread has a niceness of its own, which new ones take from the thread that starts them.
+#[cfg(target_os = "linux")]
+fn renice(by: i32) -> std::io::Result<()> {
+    use std::collections::HashSet;
+
+    use rustix::process::{Pid, getpriority_process, setpriority_process};
+
+    let wanted = getpriority_process(None)?.saturating_add(by);
+    let mut done = HashSet::new();
+    loop {
+        let mut found = false;
+        for entry in std::fs::read_dir("/proc/self/task")? {
+            let name = entry?.file_name();
+            let thread = name.to_str().and_then(|name| name.parse().ok()).and_then(Pid::from_raw);
+            if let Some(thread) = thread.filter(|thread| done.insert(*thread)) {
+                found = true;
+                match setpriority_process(Some(thread), wanted) {
+                    // It has ended meanwhile.
+                    Err(rustix::io::Errno::SRCH) => {}
+                    result => result?,
+                }
+            }
+        }
+        // One that was not there yet may have been started by one that was not done yet.
+        if !found {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn renice(by: i32) -> std::io::Result<()> {
+    Ok(rustix::process::nice(by).map(drop)?)
 }
 
 fn own_process(scope: Scope) -> Result<(), String> {

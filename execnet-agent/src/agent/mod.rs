@@ -28,7 +28,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub use self::context::{BlockingContext, Context};
 pub use self::error::ServeError;
 use self::hello::Scope;
-pub use self::stdio::{AGENT_ARGUMENT, run_if_agent};
+pub use self::stdio::run_if_agent;
 use self::task::Task;
 
 /// A far end with tasks of your own: functions by name, which a controller calls with
@@ -155,7 +155,7 @@ impl Agent {
         R: AsyncRead + Send + Unpin + 'static,
         W: AsyncWrite + Send + Unpin + 'static,
     {
-        connection::serve(self, reader, writer, Scope::Connection).await.map(drop)
+        connection::serve(self, reader, writer, Scope::Connection, Arc::default()).await
     }
 
     /// Is the far end of whoever started this process: serves the connection on standard input and output, and applies

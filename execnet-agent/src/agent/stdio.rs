@@ -2,10 +2,12 @@
 
 use std::env;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
@@ -18,14 +20,12 @@ use tokio::runtime;
 
 use super::hello::Scope;
 use super::{Agent, ServeError, connection};
-
-/// The argument with which a gateway starts a program that is its own agent: see [`run_if_agent`].
-pub const AGENT_ARGUMENT: &str = "execnet-agent-stdio";
+use crate::AGENT_ARGUMENT;
 
 /// Turns this process into an agent if a gateway has started it as one, and does not come back then. To be called first
 /// thing in `main`: the same program is then its own far end, here and on other hosts.
 ///
-/// The sign is [`AGENT_ARGUMENT`] as the only argument.
+/// The sign is [`AGENT_ARGUMENT`](crate::AGENT_ARGUMENT) as the only argument.
 ///
 /// ```no_run
 /// use execnet_agent::{Agent, run_if_agent};
@@ -58,21 +58,28 @@ fn run(agent: &Agent) -> ExitCode {
     match served.map_err(ServeError::from).and_then(|runtime| runtime.block_on(agent.stdio())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{}", error.report());
+            complain(&error.report());
             ExitCode::FAILURE
         }
     }
 }
 
+/// `eprintln!` would panic when the controller, and with it the reader of our standard error, is gone.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 pub(super) async fn serve(agent: &Agent) -> Result<(), ServeError> {
     let (reader, writer) = take()?;
-    let left = connection::serve(agent, reader, writer, Scope::Process).await?;
+    let blocking = Arc::<AtomicUsize>::default();
+    let result = connection::serve(agent, reader, writer, Scope::Process, blocking.clone()).await;
+    let left = blocking.load(Ordering::Relaxed);
     if left > 0 {
         // Nothing may outlive the controller, and no thread can be ended from outside.
-        eprintln!("execnet-agent: {left} blocking tasks go on behind the end of the link: exiting");
+        complain(&format!("execnet-agent: exiting although {left} blocking task(s) go on"));
         std::process::exit(1);
     }
-    Ok(())
+    result
 }
 
 type Halves = (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);

@@ -6,10 +6,12 @@ use std::time::Duration;
 use execnet_proto::{ChannelId, Value};
 use execnet_transport::Ending;
 use execnet_xspec::XSpec;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::Channel;
 use super::runtime::{wait, wait_timeout};
-use crate::{ExecError, GatewayLost, Info, OpenError, Source};
+use crate::{CallError, ExecError, GatewayLost, Info, OpenError, Source};
 
 /// An interpreter somewhere, and the connection to it: [`crate::Gateway`] for threads.
 ///
@@ -60,6 +62,43 @@ impl Gateway {
     /// [`ExecError`]: nothing was run.
     pub fn remote_exec(&self, source: impl Into<Source>) -> Result<Channel, ExecError> {
         wait(self.0.remote_exec(source)).map(Channel)
+    }
+
+    /// Calls a task of a native agent by its name, and waits for its result; see [`crate::Gateway::call`].
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn call<Out: DeserializeOwned>(
+        &self,
+        task: &str,
+        argument: &(impl Serialize + ?Sized),
+    ) -> Result<Out, CallError> {
+        wait(self.0.call(task, argument))
+    }
+
+    /// The same; `None` when there was no result within `limit`. The task is interrupted then.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn call_timeout<Out: DeserializeOwned>(
+        &self,
+        limit: Duration,
+        task: &str,
+        argument: &(impl Serialize + ?Sized),
+    ) -> Result<Option<Out>, CallError> {
+        wait_timeout(limit, self.0.call(task, argument)).transpose()
+    }
+
+    /// Starts a task of a native agent; see [`crate::Gateway::start`].
+    ///
+    /// # Errors
+    /// [`ExecError`]: nothing was started.
+    pub fn start(
+        &self,
+        task: &str,
+        argument: &(impl Serialize + ?Sized),
+    ) -> Result<Channel, ExecError> {
+        wait(self.0.start(task, argument)).map(Channel)
     }
 
     /// Opens a channel on which nothing runs: it becomes useful when it is sent over another one.

@@ -1,5 +1,6 @@
 //! Gateways that belong together.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use execnet_channel::Config;
@@ -46,6 +47,11 @@ impl GroupBuilder {
     /// How long a gateway may take from its start to the worker's first words; default 30 s.
     pub fn start_timeout(self, limit: Duration) -> Self {
         Self(self.0.start_timeout(limit))
+    }
+
+    /// The agent of specifications with a bare `agent`; see [`crate::GroupBuilder::agent_program`].
+    pub fn agent_program(self, program: impl Into<PathBuf>) -> Self {
+        Self(self.0.agent_program(program))
     }
 
     /// The group, still empty.

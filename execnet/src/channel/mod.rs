@@ -3,7 +3,7 @@
 mod callback;
 mod convert;
 mod file;
-mod passing;
+pub(crate) mod passing;
 mod stream;
 
 use std::marker::PhantomData;
@@ -118,6 +118,16 @@ impl Channel {
     pub async fn receive_value(&mut self) -> Result<Value, ReceiveError> {
         let result = self.inner.recv().await;
         value(item(result, &self.gateway).await?)
+    }
+
+    /// The next item, not decoded. Cancel safe.
+    pub(crate) async fn receive_message(&mut self) -> Result<Message, ReceiveError> {
+        item(self.inner.recv().await, &self.gateway).await
+    }
+
+    /// An item of this channel as a `T`.
+    pub(crate) fn decode<T: DeserializeOwned>(&self, message: Message) -> Result<T, ReceiveError> {
+        typed(message, &self.gateway)
     }
 
     /// The same channel with its types fixed.

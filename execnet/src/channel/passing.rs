@@ -14,7 +14,7 @@ thread_local! {
 }
 
 /// Encodes or decodes an item of this gateway; channels in it are those of the gateway.
-pub(super) fn over<T>(gateway: &Gateway, work: impl FnOnce() -> T) -> T {
+pub(crate) fn over<T>(gateway: &Gateway, work: impl FnOnce() -> T) -> T {
     /// Puts back what was there before, also when the work panics.
     struct Restore(Option<Gateway>);
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use execnet::{Gateway, Group, MultiChannel, Output, ReceiveError, Sender, Source, Value};
+use execnet::{Gateway, MultiChannel, Output, ReceiveError, Sender, Source, Value};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -31,7 +31,7 @@ pub(super) async fn run(mut args: ExecArgs) -> Outcome {
     };
     let several = specs.len() > 1;
     let output = if several { Output::labelled_stderr() } else { Output::stderr() };
-    let group = Group::builder().output(output).build();
+    let group = super::group().output(output).build();
     let timeout = args.timeout;
     let mut interrupts = match Interrupts::new() {
         Ok(interrupts) => interrupts,

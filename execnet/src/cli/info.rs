@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use execnet::{Gateway, Group, Value};
+use execnet::{Gateway, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::args::InfoArgs;
@@ -14,7 +14,7 @@ pub(super) async fn run(args: InfoArgs) -> Outcome {
         Ok(specs) => specs,
         Err(outcome) => return outcome,
     };
-    let group = Group::new();
+    let group = super::group().build();
     let mut outcome = Outcome::Success;
     for result in group.make_gateways(specs).await {
         let written = match result {

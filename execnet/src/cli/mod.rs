@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use args::{Args, Command};
 use clap::Parser;
-use execnet::{GatewayError, XSpec};
+use execnet::{GatewayError, Group, GroupBuilder, XSpec};
 
 /// How the command ended, as its exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +43,8 @@ impl From<Outcome> for ExitCode {
 }
 
 pub(crate) fn main() -> ExitCode {
+    // This program is the agent of its gateways, here and where it is copied to.
+    execnet_agent::run_if_agent(|| execnet_agent::Agent::builder().build());
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
@@ -72,6 +74,15 @@ pub(crate) fn main() -> ExitCode {
     // A read of stdin may be under way in a thread that only the end of the process stops.
     runtime.shutdown_background();
     outcome.into()
+}
+
+/// A group whose agents are this program.
+fn group() -> GroupBuilder {
+    match std::env::current_exe() {
+        Ok(program) => Group::builder().agent_program(program),
+        // An installed agent may do.
+        Err(_) => Group::builder(),
+    }
 }
 
 /// Parses specifications; says what is wrong with each bad one.

@@ -26,18 +26,27 @@ pub(super) fn popen(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
     Ok(Box::new(popen.label(label)))
 }
 
-pub(super) fn command(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
+pub(super) fn command(
+    spec: &XSpec,
+    agent: Option<Vec<String>>,
+) -> Result<Box<dyn Transport>, GatewayError> {
     refuse_remote_keys(spec, "command")?;
     if spec.contains("python") {
         return Err(not_supported(spec, "python` beside `command"));
     }
-    let argv = spec.command().unwrap_or_default().to_vec();
+    let mut argv = spec.command().unwrap_or_default().to_vec();
     let label = format!("command {}", argv.join(" "));
-    let popen = Popen::new(interpreter(argv, spec)).bootstrap(Bootstrap::Python);
+    let popen = match agent {
+        Some(words) => {
+            argv.extend(words);
+            Popen::new(argv).bootstrap(Bootstrap::None)
+        }
+        None => Popen::new(interpreter(argv, spec)).bootstrap(Bootstrap::Python),
+    };
     Ok(Box::new(popen.label(label)))
 }
 
-fn refuse_remote_keys(spec: &XSpec, kind: &str) -> Result<(), GatewayError> {
+pub(super) fn refuse_remote_keys(spec: &XSpec, kind: &str) -> Result<(), GatewayError> {
     match REMOTE_KEYS.into_iter().find(|key| spec.contains(key)) {
         Some(key) => Err(not_supported(spec, &format!("{key}` beside `{kind}"))),
         None => Ok(()),
@@ -53,7 +62,7 @@ fn default_python() -> String {
     found.unwrap_or("python3").to_owned()
 }
 
-fn is_program(path: &Path) -> bool {
+pub(super) fn is_program(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

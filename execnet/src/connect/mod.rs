@@ -1,8 +1,10 @@
 //! Specification → transport → bootstrap → multiplexer: the only place where all four meet. Each way to reach a far end
 //! has its own file, which makes a transport of a specification.
 
+mod agent;
 mod liveness;
 mod local;
+mod patience;
 #[cfg(feature = "ssh")]
 mod remote_shell;
 #[cfg(feature = "socket")]
@@ -13,15 +15,18 @@ mod ssh;
 mod vagrant;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use execnet_channel::{Config, ConnectionError, Mux};
 use execnet_proto::{Format, Side, Value};
-use execnet_transport::{Bootstrap, Ending, Stderr, Transport};
+use execnet_transport::{Bootstrap, Ending, Link, Stderr, Transport};
 use execnet_xspec::{Kind, XSpec};
 use tokio::io::AsyncWriteExt;
 use tracing::Instrument;
 
+use self::agent::{Agent, Deployment, Failed};
+use self::patience::Patience;
 use crate::gateway::{Gateway, Starting};
 use crate::scheme::Schemes;
 use crate::{GatewayError, Output};
@@ -45,6 +50,7 @@ pub(crate) struct Options {
     pub(crate) output: Output,
     pub(crate) start_timeout: Duration,
     pub(crate) schemes: Schemes,
+    pub(crate) agent_program: Option<PathBuf>,
 }
 
 /// Starts the far end that `spec` describes, and waits for the worker's first words.
@@ -55,14 +61,20 @@ pub(crate) async fn connect(
     id: String,
     options: Options,
 ) -> Result<Gateway, GatewayError> {
-    let transport = transport(spec, &options.schemes)?;
+    let kind = options.schemes.kind(spec)?;
+    let agent = Agent::find(spec, &kind, options.agent_program.as_deref())?;
+    let deployment = match &agent {
+        Some(agent) => agent.deployment(spec, &kind).await?,
+        None => None,
+    };
+    let transport = transport(spec, &options.schemes, &agent, deployment.as_ref())?;
     let address = transport.address();
-    let after = options.start_timeout;
+    let patience = Patience::new(options.start_timeout);
     let span = tracing::debug_span!("connect", gateway = id, %spec);
-    let start = start(&*transport, spec, id, options).instrument(span.clone());
-    let result = match tokio::time::timeout(after, start).await {
-        Ok(result) => result,
-        Err(_) => Err(GatewayError::TimedOut { address, after }),
+    let start = start(&*transport, spec, id, options, deployment.as_ref(), &patience);
+    let result = tokio::select! {
+        result = start.instrument(span.clone()) => result,
+        after = patience.over() => Err(GatewayError::TimedOut { address, after }),
     };
     let _in_span = span.enter();
     match &result {
@@ -85,6 +97,8 @@ async fn start(
     spec: &XSpec,
     id: String,
     options: Options,
+    deployment: Option<&Deployment>,
+    patience: &Patience,
 ) -> Result<Gateway, GatewayError> {
     let mut link = transport.connect().await.map_err(|source| GatewayError::Connect {
         address: transport.address(),
@@ -92,6 +106,11 @@ async fn start(
     })?;
     let address = link.guard.address().to_owned();
     tracing::debug!(address, bootstrap = ?link.bootstrap, "the link is up");
+    if let Some(deployment) = deployment
+        && let Err(failed) = deployment.run(&mut link.reader, &mut link.writer, patience).await
+    {
+        return Err(not_deployed(link, failed).await);
+    }
     let mut config = options.config;
     config.hello.software = concat!("execnet ", env!("CARGO_PKG_VERSION")).to_owned();
     config.hello.settings = settings(spec, &id);
@@ -99,6 +118,8 @@ async fn start(
     let marshal = config.hello.reads(Format::Marshal);
     let mut fed = Ok(());
     match link.bootstrap {
+        // A login shell may have spoken first.
+        _ if spec.agent() => config.skip_noise = !spec.contains("socket"),
         Bootstrap::Python => {
             config.skip_noise = true;
             // A far end that dies meanwhile breaks the pipe; the reason is in what it leaves behind.
@@ -149,28 +170,53 @@ async fn start(
     let noise = String::from_utf8_lossy(&noise);
     let noise = noise.lines().filter(|line| !line.is_empty()).map(str::to_owned);
     output.splice(0..0, noise.take(OUTPUT_LINES));
-    if ending == Some(NOT_FOUND) && is_remote_shell(spec) {
+    if ending == Some(NOT_FOUND) && is_remote_shell(spec) && !spec.agent() {
         return Err(no_interpreter(transport.address(), output));
     }
     Err(GatewayError::Start { address, ending, output, source: Box::new(error) })
 }
 
-fn transport(spec: &XSpec, schemes: &Schemes) -> Result<Box<dyn Transport>, GatewayError> {
+/// The agent did not get there: what the far side said about it.
+async fn not_deployed(link: Link, failed: Failed) -> GatewayError {
+    let address = link.guard.address().to_owned();
+    // The script has ended, or is to end: with its input.
+    drop(link.writer);
+    let ending = tokio::time::timeout(ENDING, link.guard.wait()).await.ok();
+    let noise = String::from_utf8_lossy(&failed.noise).into_owned();
+    let mut output: Vec<_> = noise.lines().map(str::to_owned).collect();
+    if let Some(stderr) = &link.stderr {
+        let _ = tokio::time::timeout(ENDING, stderr.closed()).await;
+        output.extend(stderr.tail_lines(OUTPUT_LINES));
+    }
+    GatewayError::Deploy { address, ending, output, source: Box::new(failed.error) }
+}
+
+fn transport(
+    spec: &XSpec,
+    schemes: &Schemes,
+    agent: &Option<Agent>,
+    deployment: Option<&Deployment>,
+) -> Result<Box<dyn Transport>, GatewayError> {
     let kind = schemes.kind(spec)?;
-    for key in ["via", "installvia", "agent", "prefork"] {
+    let words = agent.as_ref().map(|agent| agent.words(spec, deployment));
+    for key in ["via", "installvia", "prefork"] {
         if spec.contains(key) {
             return Err(not_supported(spec, key));
         }
     }
     match kind {
-        Kind::Popen => local::popen(spec),
-        Kind::Command => local::command(spec),
+        Kind::Popen => match agent {
+            Some(agent) => agent::popen(spec, agent),
+            None => local::popen(spec),
+        },
+        Kind::Command => local::command(spec, words),
         #[cfg(feature = "ssh")]
-        Kind::Ssh => ssh::ssh(spec),
+        Kind::Ssh => ssh::ssh(spec, words),
         #[cfg(feature = "ssh")]
-        Kind::VagrantSsh => ssh::vagrant_ssh(spec),
+        Kind::VagrantSsh => ssh::vagrant_ssh(spec, words),
         #[cfg(feature = "socket")]
         Kind::Socket => socket::socket(spec),
+        Kind::Custom(_) if agent.is_some() => Err(not_supported(spec, "agent")),
         Kind::Custom(key) => schemes.transport(key, spec),
         other => Err(not_supported(spec, &format!("{other:?}"))),
     }
@@ -242,6 +288,10 @@ fn settings(spec: &XSpec, id: &str) -> BTreeMap<String, Value> {
         if spec.dont_write_bytecode() {
             settings.insert("dont_write_bytecode".to_owned(), Value::Bool(true));
         }
+    }
+    // A server starts what is asked for; elsewhere it has been started.
+    if spec.agent() && spec.contains("socket") {
+        settings.insert("worker".to_owned(), "native".into());
     }
     // Set once more where the link could not do it before the interpreter started.
     let env: Vec<_> = spec.env().collect();

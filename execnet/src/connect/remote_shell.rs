@@ -44,6 +44,17 @@ pub(super) fn python_command(spec: &XSpec) -> String {
             )
         }
     };
+    in_sh(&script)
+}
+
+/// The command that starts a program with these arguments there.
+pub(super) fn program_command(words: &[String]) -> String {
+    let words: String = words.iter().map(|word| format!(" {}", quote(word))).collect();
+    in_sh(&format!("exec{words}"))
+}
+
+/// The command that gives a script to sh.
+fn in_sh(script: &str) -> String {
     let newline = if script.contains("$n") { "n=$(printf \"\\nx\"); n=${n%x}; " } else { "" };
     format!("exec sh -c {}", quote_for_any(&format!("{newline}{script}")))
 }

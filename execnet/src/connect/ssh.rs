@@ -4,7 +4,7 @@ use execnet_transport::ssh::{Config, OpenSsh, Options, SshError};
 use execnet_transport::{BoxFuture, ConnectError, Link, Transport};
 use execnet_xspec::XSpec;
 
-use super::remote_shell::python_command;
+use super::remote_shell::{program_command, python_command};
 use super::vagrant;
 use super::{bad_value, not_supported};
 use crate::GatewayError;
@@ -12,7 +12,10 @@ use crate::GatewayError;
 /// Keys of sockets: an ssh connection has its own ways to say who is who.
 const SOCKET_KEYS: [&str; 5] = ["token_file", "tls_ca", "tls_cert", "tls_key", "server_name"];
 
-pub(super) fn ssh(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
+pub(super) fn ssh(
+    spec: &XSpec,
+    agent: Option<Vec<String>>,
+) -> Result<Box<dyn Transport>, GatewayError> {
     let words = spec.ssh().unwrap_or_default();
     let mut options = Options::parse(words).map_err(|error| bad_value(spec, "ssh", error))?;
     match (spec.ssh_config(), options.config_file_path()) {
@@ -20,18 +23,25 @@ pub(super) fn ssh(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
         (Some(path), None) => options = options.config_file(path),
         (None, _) => {}
     }
-    transport(spec, Host::Named(options))
+    transport(spec, Host::Named(options), agent)
 }
 
-pub(super) fn vagrant_ssh(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
+pub(super) fn vagrant_ssh(
+    spec: &XSpec,
+    agent: Option<Vec<String>>,
+) -> Result<Box<dyn Transport>, GatewayError> {
     let machine = spec.vagrant_ssh().unwrap_or_default();
     // Vagrant takes it for an option, and ssh for a pattern.
     Options::new(machine).map_err(|error| bad_value(spec, "vagrant_ssh", error))?;
     let config_file = spec.ssh_config().map(str::to_owned);
-    transport(spec, Host::Vagrant { machine: machine.to_owned(), config_file })
+    transport(spec, Host::Vagrant { machine: machine.to_owned(), config_file }, agent)
 }
 
-fn transport(spec: &XSpec, host: Host) -> Result<Box<dyn Transport>, GatewayError> {
+fn transport(
+    spec: &XSpec,
+    host: Host,
+    agent: Option<Vec<String>>,
+) -> Result<Box<dyn Transport>, GatewayError> {
     if let Some(key) = SOCKET_KEYS.into_iter().find(|key| spec.contains(key)) {
         return Err(not_supported(spec, &format!("{key}` beside `ssh")));
     }
@@ -43,10 +53,11 @@ fn transport(spec: &XSpec, host: Host) -> Result<Box<dyn Transport>, GatewayErro
             return Err(bad_value(spec, "ssh_backend", error));
         }
     };
-    Ok(Box::new(Ssh { host, command: python_command(spec), backend }))
+    let command = agent.map_or_else(|| python_command(spec), |words| program_command(&words));
+    Ok(Box::new(Ssh { host, command, backend }))
 }
 
-/// An interpreter on another host. Which implementation connects is known once the host's configuration is.
+/// A far end on another host. Which implementation connects is known once the host's configuration is.
 #[derive(Debug)]
 struct Ssh {
     host: Host,

@@ -269,6 +269,8 @@ impl fmt::Debug for Gateway {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.guard.kill();
+        // What cannot be killed from here, as below sudo or in a session of its own, ends with its link.
+        self.mux.close(None);
     }
 }
 

@@ -105,12 +105,19 @@ mod tests {
 
     /// What each shell of this machine makes of the command; the worker's source is `source`.
     fn in_each_shell(spec: &str, source: &str, check: impl Fn(&str, std::process::Output)) {
+        // The line reads as many bytes as the stub has.
+        let line = execnet_agent::bootstrap_line();
+        let count = line.rsplit_once('(').and_then(|(_, n)| n.trim_end_matches(')').parse().ok());
+        let padded = format!("{source:<width$}", width = count.unwrap());
+        run_in_each(&python_command(&spec.parse().unwrap()), padded.as_bytes(), check);
+    }
+
+    fn run_in_each(command: &str, input: &[u8], check: impl Fn(&str, std::process::Output)) {
         use std::io::Write;
 
-        let command = python_command(&spec.parse().unwrap());
         for shell in SHELLS {
             let child = Command::new(shell)
-                .args(["-c", &command])
+                .args(["-c", command])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
@@ -122,13 +129,8 @@ mod tests {
                 }
                 continue;
             };
-            // The line reads as many bytes as the stub has.
-            let line = execnet_agent::bootstrap_line();
-            let count =
-                line.rsplit_once('(').and_then(|(_, n)| n.trim_end_matches(')').parse().ok());
-            let padded = format!("{source:<width$}", width = count.unwrap());
             // One that is missing does not read it.
-            let _ = child.stdin.take().unwrap().write_all(padded.as_bytes());
+            let _ = child.stdin.take().unwrap().write_all(input);
             check(shell, child.wait_with_output().unwrap());
         }
     }
@@ -156,6 +158,17 @@ mod tests {
             let error = String::from_utf8_lossy(&output.stderr);
             let found = String::from_utf8_lossy(&output.stdout);
             assert_eq!(found, format!("{hard}True 0 1\n"), "{shell}: {error}");
+        });
+    }
+
+    #[test]
+    fn every_shell_starts_a_program_with_its_arguments() {
+        let words =
+            ["printf", "<%s>", "", "it's !1 $HOME `x` \\ \"q\" # ~ * ; & | é\ttab", "two\nlines\n"];
+        let expected: String = words[2..].iter().map(|word| format!("<{word}>")).collect();
+        run_in_each(&program_command(&words.map(str::to_owned)), b"", |shell, output| {
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(String::from_utf8_lossy(&output.stdout), expected, "{shell}: {error}");
         });
     }
 

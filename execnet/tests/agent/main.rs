@@ -3,6 +3,8 @@
 mod calling;
 mod deploying;
 mod ending;
+#[cfg(feature = "ssh")]
+mod over_ssh;
 mod support;
 
 use std::future::Future;
@@ -25,14 +27,16 @@ macro_rules! tests {
 
 fn main() -> ExitCode {
     execnet_agent::run_if_agent(support::agent);
-    let tests = [calling::TESTS, deploying::TESTS, ending::TESTS].concat();
+    let mut tests = [calling::TESTS, deploying::TESTS, ending::TESTS].concat();
+    #[cfg(feature = "ssh")]
+    tests.extend(over_ssh::TESTS);
     let trials = tests.into_iter().map(|(name, test)| {
         let name = name.strip_prefix("agent::").unwrap_or(name);
         Trial::test(name, move || {
             let mut runtime = tokio::runtime::Builder::new_multi_thread();
             let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async {
-                tokio::time::timeout(WATCHDOG, test()).await.expect("it hangs")
+                tokio::time::timeout(WATCHDOG, test()).await.expect("it hangs");
             });
             Ok(())
         })

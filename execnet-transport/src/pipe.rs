@@ -17,6 +17,17 @@ pub(crate) fn pipe(limit: usize, closings: Arc<watch::Sender<()>>) -> (Reader, W
     (Reader(pipe.clone()), Writer(pipe.clone()), pipe)
 }
 
+/// One that bytes are pushed into, by who cannot wait for room and asks for it beforehand.
+#[cfg(feature = "ssh-native")]
+pub(crate) fn inbox(limit: usize) -> (Reader, Arc<Pipe>) {
+    let pipe = Arc::new(Pipe {
+        state: Mutex::new(State::default()),
+        limit: limit.max(1),
+        closings: Arc::default(),
+    });
+    (Reader(pipe.clone()), pipe)
+}
+
 pub(crate) struct Pipe {
     state: Mutex<State>,
     limit: usize,
@@ -38,6 +49,38 @@ impl Pipe {
     /// Ends it from outside: what is in it can still be read, nothing can be written.
     pub(crate) fn kill(&self) {
         self.close(|state| (state.finished, state.abandoned) = (true, true));
+    }
+
+    /// Adds bytes, even beyond the limit; not to one that has ended.
+    #[cfg(feature = "ssh-native")]
+    pub(crate) fn push(&self, bytes: &[u8]) {
+        let mut state = self.lock();
+        if state.finished || state.abandoned {
+            return;
+        }
+        state.buffer.extend(bytes);
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(waker) = reader {
+            waker.wake();
+        }
+    }
+
+    /// Ready while it holds less than its limit, or once it has ended: then more may be pushed.
+    #[cfg(feature = "ssh-native")]
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.buffer.len() < self.limit || state.finished || state.abandoned {
+            return Poll::Ready(());
+        }
+        state.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// What is in it can still be read; then comes the end.
+    #[cfg(feature = "ssh-native")]
+    pub(crate) fn finish(&self) {
+        self.close(|state| state.finished = true);
     }
 
     pub(crate) fn is_finished(&self) -> bool {

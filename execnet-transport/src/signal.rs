@@ -11,6 +11,13 @@ pub(crate) fn name(signal: i32) -> Option<&'static str> {
     NAMES.iter().find(|(named, _)| named.as_raw() == signal).map(|(_, name)| *name)
 }
 
+/// The number of a signal on this machine, by its usual name without `SIG`.
+#[cfg(all(unix, feature = "ssh-native"))]
+pub(crate) fn number(name: &str) -> Option<i32> {
+    let named = NAMES.iter().find(|(_, full)| full.strip_prefix("SIG") == Some(name));
+    named.map(|(signal, _)| signal.as_raw())
+}
+
 /// A machine that has no signals has no names for them.
 #[cfg(not(unix))]
 pub(crate) fn name(_signal: i32) -> Option<&'static str> {

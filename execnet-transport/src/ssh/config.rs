@@ -134,7 +134,7 @@ impl Config {
 
     /// Why only the `ssh` program can make this connection, if that is so.
     ///
-    /// Looks for files: a certificate beside an identity, a master connection's socket.
+    /// Looks for files: a certificate beside an identity, a master connection's socket, known hosts.
     pub fn needs_openssh(&self) -> Option<NeedsOpenSsh> {
         use NeedsOpenSsh::*;
 
@@ -160,6 +160,10 @@ impl Config {
             && let Some(path) = present().next()
         {
             return Some(SecurityKey(path.clone()));
+        }
+        #[cfg(feature = "ssh-native")]
+        if let Some(line) = super::native::wants_certificate(self) {
+            return Some(HostCertificate(line));
         }
         self.jumps.iter().find_map(Self::needs_openssh)
     }
@@ -204,6 +208,8 @@ pub enum NeedsOpenSsh {
     SecurityKey(PathBuf),
     /// Another keyword of ssh_config(5).
     Keyword(String),
+    /// A line of a file of known hosts says that the host shows a certificate, and no key of its own is known.
+    HostCertificate(String),
 }
 
 impl fmt::Display for NeedsOpenSsh {
@@ -215,6 +221,7 @@ impl fmt::Display for NeedsOpenSsh {
             }
             Self::Certificate(path) => write!(f, "{} is a certificate", path.display()),
             Self::SecurityKey(path) => write!(f, "{} is a hardware key", path.display()),
+            Self::HostCertificate(line) => write!(f, "{line} wants a host certificate"),
             Self::Keyword(keyword) => write!(f, "{keyword} is set"),
         }
     }

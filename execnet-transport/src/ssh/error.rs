@@ -129,7 +129,7 @@ pub enum SshError {
         line: Option<usize>,
     },
     /// The host did not let us in.
-    #[error("{user}@{hostname}: permission denied; {}", denied(.methods, .keys))]
+    #[error("{user}@{hostname}: permission denied; {}", denied(.methods, .keys, .notes))]
     Denied {
         /// The user.
         user: String,
@@ -139,6 +139,8 @@ pub enum SshError {
         methods: Vec<String>,
         /// The keys that were offered, by file or comment.
         keys: Vec<String>,
+        /// What was not tried and why, and what the host said when it hung up.
+        notes: Vec<String>,
     },
     /// We are in, and the host opens no channel for us.
     #[error(
@@ -236,7 +238,7 @@ fn place(file: &Option<PathBuf>, line: &Option<usize>) -> String {
     }
 }
 
-fn denied(methods: &[String], keys: &[String]) -> String {
+fn denied(methods: &[String], keys: &[String], notes: &[String]) -> String {
     let accepts = match methods {
         [] => "the host did not say what it accepts".to_owned(),
         methods => format!("the host accepts {}", methods.join(", ")),
@@ -248,5 +250,6 @@ fn denied(methods: &[String], keys: &[String]) -> String {
             keys.join(", ")
         ),
     };
-    format!("{accepts}; {offered}")
+    let notes: String = notes.iter().map(|note| format!("; {note}")).collect();
+    format!("{accepts}; {offered}{notes}")
 }

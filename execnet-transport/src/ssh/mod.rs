@@ -16,5 +16,12 @@ mod openssh;
 pub use openssh::OpenSsh;
 
 #[cfg(feature = "ssh-native")]
-#[cfg_attr(not(test), allow(dead_code, reason = "until connections check their host keys by it"))]
 mod known_hosts;
+#[cfg(feature = "ssh-native")]
+mod native;
+#[cfg(feature = "ssh-native")]
+pub use native::Native;
+#[cfg(feature = "ssh-native")]
+mod prompt;
+#[cfg(feature = "ssh-native")]
+pub use prompt::{Prompt, Question, Topic};

@@ -18,8 +18,6 @@ use self::line::{Line, Marker};
 #[derive(Debug, Default)]
 pub(crate) struct KnownHosts {
     lines: Vec<(Line, Place)>,
-    /// Lines that are not of the format.
-    unreadable: Vec<Place>,
 }
 
 /// A line of a file. Prints as `/home/me/.ssh/known_hosts:7`.
@@ -55,10 +53,9 @@ impl KnownHosts {
         let file = file.into();
         for (number, line) in text.lines().enumerate() {
             let place = Place { file: file.clone(), line: number + 1 };
-            match Line::parse(line) {
-                Ok(Some(line)) => self.lines.push((line, place)),
-                Ok(None) => {}
-                Err(line::Unreadable) => self.unreadable.push(place),
+            // What is not of the format counts for nothing, as in OpenSSH.
+            if let Ok(Some(line)) = Line::parse(line) {
+                self.lines.push((line, place));
             }
         }
     }
@@ -114,11 +111,6 @@ impl KnownHosts {
         let mut lines =
             names.into_iter().flatten().flat_map(|name| self.about(name, Marker::CertAuthority));
         lines.next().map(|(_, place)| place)
-    }
-
-    /// Lines that are not of the format; they count for nothing.
-    pub(crate) fn unreadable(&self) -> &[Place] {
-        &self.unreadable
     }
 
     fn about(&self, name: &str, marker: Marker) -> impl Iterator<Item = &(Line, Place)> {
@@ -268,9 +260,8 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_lines_are_remembered() {
+    fn unreadable_lines_count_for_nothing() {
         let known = known(&[("a", &["web1 1024 35 99".into(), line("web1", ED, "one")])]);
-        assert_eq!(known.unreadable(), [place("a", 1)]);
         assert_eq!(known.check(&web1(), &key(ED, "one")), Verdict::Known);
     }
 

@@ -184,7 +184,13 @@ impl Progress {
                 Some(methods) => methods.split(',').map(str::to_owned).collect(),
                 None => self.methods.clone(),
             };
-            return Some(SshError::Denied { user, hostname, methods, keys: self.offered.clone() });
+            return Some(SshError::Denied {
+                user,
+                hostname,
+                methods,
+                keys: self.offered.clone(),
+                notes: Vec::new(),
+            });
         }
         if let Some((_, why)) = line.split_once(": open failed: ") {
             return Some(SshError::ChannelRefused { hostname, detail: why.to_owned() });

@@ -1,5 +1,5 @@
 //! Far ends over ssh, with real servers and the real `ssh` program.
-#![cfg(all(feature = "ssh", unix))]
+#![cfg(all(feature = "ssh-native", unix))]
 
 mod conforms;
 mod errors;
@@ -10,16 +10,17 @@ use std::process::Command;
 use std::sync::Arc;
 
 use execnet_testing::Sshd;
-use execnet_transport::ssh::{Config, OpenSsh, Options};
+use execnet_transport::ssh::{Config, Native, OpenSsh, Options};
 use execnet_transport::{ConnectError, Link, Transport};
 
 /// The implementations, each of which is to do the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Backend {
+    Native,
     OpenSsh,
 }
 
-const BACKENDS: [Backend; 1] = [Backend::OpenSsh];
+const BACKENDS: [Backend; 2] = [Backend::Native, Backend::OpenSsh];
 
 impl Backend {
     async fn transport(
@@ -29,6 +30,7 @@ impl Backend {
     ) -> Result<Arc<dyn Transport>, ConnectError> {
         let config = Config::resolve(&options).await?;
         Ok(match self {
+            Self::Native => Arc::new(Native::new(config, command)),
             Self::OpenSsh => Arc::new(OpenSsh::new(options, config, command)),
         })
     }

@@ -48,8 +48,10 @@ fn transport(
     let backend = match spec.ssh_backend() {
         None => None,
         Some("openssh") => Some(Backend::OpenSsh),
+        #[cfg(feature = "ssh-native")]
+        Some("native") => Some(Backend::Native),
         Some(other) => {
-            let error = format!("unknown backend {other:?}; expected `openssh`");
+            let error = format!("unknown backend {other:?}; expected `native` or `openssh`");
             return Err(bad_value(spec, "ssh_backend", error));
         }
     };
@@ -73,6 +75,8 @@ enum Host {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Backend {
+    #[cfg(feature = "ssh-native")]
+    Native,
     OpenSsh,
 }
 
@@ -89,6 +93,11 @@ impl Ssh {
         };
         let config = Config::resolve(options).await?;
         match self.backend(&config)? {
+            #[cfg(feature = "ssh-native")]
+            Backend::Native => {
+                let native = execnet_transport::ssh::Native::new(config, self.command.clone());
+                native.label(self.address()).connect().await
+            }
             Backend::OpenSsh => {
                 let openssh = OpenSsh::new(options.clone(), config, self.command.clone());
                 openssh.label(self.address()).connect().await
@@ -100,10 +109,20 @@ impl Ssh {
     fn backend(&self, config: &Config) -> Result<Backend, SshError> {
         let reason = config.needs_openssh();
         match (self.backend, reason) {
+            #[cfg(feature = "ssh-native")]
+            (None, None) => Ok(Backend::Native),
+            #[cfg(feature = "ssh-native")]
+            (Some(Backend::Native), Some(reason)) => Err(SshError::Config {
+                detail: format!(
+                    "`ssh_backend=native` cannot connect to {}: {reason}; leave it out, or use `openssh`",
+                    config.host
+                ),
+            }),
             (None, Some(reason)) => {
                 tracing::info!(host = config.host, %reason, "connecting by the ssh program");
                 Ok(Backend::OpenSsh)
             }
+            #[cfg(not(feature = "ssh-native"))]
             (None, None) => Ok(Backend::OpenSsh),
             (Some(backend), _) => Ok(backend),
         }

@@ -15,7 +15,7 @@ use execnet::{Gateway, GatewayError, Group};
 use execnet_testing::Sshd;
 
 /// The values of `ssh_backend=`, each of which is to do the same.
-const BACKENDS: [&str; 1] = ["openssh"];
+const BACKENDS: [&str; 2] = ["native", "openssh"];
 
 /// A specification that leads to the server by this implementation, and goes on with `rest`.
 fn spec(sshd: &Sshd, backend: &str, rest: &str) -> String {

@@ -94,9 +94,10 @@ impl Progress {
             self.methods = methods.split(',').map(str::to_owned).collect();
         } else if let Some(key) = after("Offering public key: ") {
             // `PATH TYPE FINGERPRINT [explicit] [agent]`, where the path may have blanks.
-            let name = key.split(" SHA256:").next().unwrap_or(key);
+            let (name, rest) = key.split_once(" SHA256:").unwrap_or((key, ""));
             let name = name.rsplit_once(' ').map_or(name, |(path, _)| path);
-            self.offered.push(name.to_owned());
+            let print = rest.split(' ').next().unwrap_or_default();
+            self.offered.push(format!("{name} (SHA256:{print})"));
         } else if let Some((_, words)) = step.split_once("banner line 0: ") {
             self.greeting = Some(words.to_owned());
         }
@@ -289,7 +290,7 @@ mod tests {
     fn a_path_may_have_blanks() {
         let mut progress = Progress::default();
         progress.take("debug1: Offering public key: /a b/key ED25519 SHA256:AAAA explicit");
-        assert_eq!(progress.offered, ["/a b/key"]);
+        assert_eq!(progress.offered, ["/a b/key (SHA256:AAAA)"]);
     }
 
     #[test]

@@ -329,6 +329,10 @@ impl Starting {
                 Ok(()) if exiting.load(Ordering::Relaxed) => ConnectionError::ClosedHere,
                 Ok(()) => ConnectionError::ClosedByPeer,
             };
+            if matches!(cause, ConnectionError::NoAnswer(_)) {
+                // Whoever is silent does not end by itself, and everybody waits to hear of it.
+                guard.kill();
+            }
             let ending = end(&guard).await;
             last_output(&stderr, Some(follower)).await;
             let lines = last_lines(&stderr);

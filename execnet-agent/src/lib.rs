@@ -5,7 +5,7 @@
 // The Python worker, as text.
 mod python;
 
-pub use python::{bootstrap_line, bootstrap_source};
+pub use python::{bootstrap_line, bootstrap_source, prefork_line, prefork_source};
 
 /// The argument with which a gateway starts a program that is its own agent; `run_if_agent` (feature `native`) looks for it.
 pub const AGENT_ARGUMENT: &str = "execnet-agent-stdio";

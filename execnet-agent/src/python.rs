@@ -28,6 +28,7 @@ const MODULES: &[(&str, &str)] = &[
     ("execnet_worker.stream", include_str!("../python/execnet_worker/stream.py")),
     ("execnet_worker.turn", include_str!("../python/execnet_worker/turn.py")),
     ("execnet_worker.writer", include_str!("../python/execnet_worker/writer.py")),
+    ("execnet_worker.zygote", include_str!("../python/execnet_worker/zygote.py")),
 ];
 
 /// One line of Python for `python -c`, which reads the start of [`bootstrap_source`] from fd 0.
@@ -42,7 +43,11 @@ const MODULES: &[(&str, &str)] = &[
 /// ```
 #[must_use]
 pub fn bootstrap_line() -> String {
-    format!("import os,io;f=io.BufferedReader(io.FileIO(os.dup(0)));exec(f.read({}))", STUB.len())
+    line(STUB)
+}
+
+fn line(stub: &str) -> String {
+    format!("import os,io;f=io.BufferedReader(io.FileIO(os.dup(0)));exec(f.read({}))", stub.len())
 }
 
 /// What to write on the link first, right after the start and before the preamble.
@@ -51,16 +56,38 @@ pub fn bootstrap_line() -> String {
 /// same packet. About 70 KiB, the same bytes for every interpreter.
 #[must_use]
 pub fn bootstrap_source() -> &'static [u8] {
-    static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| {
-        let mut block = Vec::new();
-        for (name, text) in MODULES {
-            block.extend((name.len() as u16).to_be_bytes());
-            block.extend(name.as_bytes());
-            block.extend((text.len() as u32).to_be_bytes());
-            block.extend(text.as_bytes());
-        }
-        let len = (block.len() as u32).to_be_bytes();
-        [STUB.as_bytes(), &len, &block].concat()
-    });
+    static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| source(STUB));
+    &SOURCE
+}
+
+fn source(stub: &str) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, text) in MODULES {
+        block.extend((name.len() as u16).to_be_bytes());
+        block.extend(name.as_bytes());
+        block.extend((text.len() as u32).to_be_bytes());
+        block.extend(text.as_bytes());
+    }
+    let len = (block.len() as u32).to_be_bytes();
+    [stub.as_bytes(), &len, &block].concat()
+}
+
+/// What runs first in a warm interpreter: it forks workers instead of being one.
+static WARM_STUB: LazyLock<String> =
+    LazyLock::new(|| STUB.replace("execnet_worker.main", "execnet_worker.zygote"));
+
+/// The [`bootstrap_line`] of a warm interpreter that forks workers.
+///
+/// Its standard input is a unix socket, on which descriptors for each worker's link and standard error come: the
+/// transport `Prefork` of `execnet-transport` says what is spoken there.
+#[must_use]
+pub fn prefork_line() -> String {
+    line(&WARM_STUB)
+}
+
+/// What to write to a warm interpreter first.
+#[must_use]
+pub fn prefork_source() -> &'static [u8] {
+    static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| source(&WARM_STUB));
     &SOURCE
 }

@@ -28,6 +28,10 @@ pub use error::{ConnectError, Fault, SpawnFault, Stage};
 mod popen;
 #[cfg(unix)]
 pub use popen::Popen;
+#[cfg(all(feature = "prefork", unix))]
+mod prefork;
+#[cfg(all(feature = "prefork", unix))]
+pub use prefork::Prefork;
 pub mod memory;
 #[cfg(unix)]
 mod process;

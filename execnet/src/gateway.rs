@@ -285,17 +285,22 @@ pub(crate) struct Starting {
 }
 
 /// Kills unless it is taken apart: the monitor's own share would keep the guard alive.
-struct KillOnDrop(Arc<Guard>);
+struct KillOnDrop {
+    guard: Arc<Guard>,
+    armed: bool,
+}
 
 impl Drop for KillOnDrop {
     fn drop(&mut self) {
-        self.0.kill();
+        if self.armed {
+            self.guard.kill();
+        }
     }
 }
 
 impl Starting {
     pub(crate) fn new(id: String, spec: XSpec, mux: Mux, guard: Guard, stderr: Stderr) -> Self {
-        let guard = KillOnDrop(Arc::new(guard));
+        let guard = KillOnDrop { guard: Arc::new(guard), armed: true };
         Self { id, spec, mux, guard, stderr, exiting: Arc::default() }
     }
 
@@ -319,7 +324,7 @@ impl Starting {
         tokio::spawn(attend(incoming, printed, output.clone(), self.id.clone()));
         let follower = tokio::spawn(output.follow(self.id.clone(), self.stderr.clone()));
         let id = self.id.clone();
-        let guard = self.guard.0.clone();
+        let guard = self.guard.guard.clone();
         let stderr = self.stderr.clone();
         let exiting = self.exiting.clone();
         let span = tracing::debug_span!("gateway", id = self.id);
@@ -356,10 +361,9 @@ impl Starting {
     ) -> Gateway {
         let marshal = marshal && hello.reads(Format::Marshal);
         let info = Info::new(hello);
-        let Self { id, spec, mux, guard, stderr, exiting } = self;
-        let inner_guard = guard.0.clone();
-        // From here on the gateway kills.
-        std::mem::forget(guard);
+        let Self { id, spec, mux, mut guard, stderr, exiting } = self;
+        let inner_guard = guard.guard.clone();
+        guard.armed = false; // from here on the gateway kills
         Gateway(Arc::new(Inner {
             id,
             spec,
@@ -379,9 +383,9 @@ impl Starting {
         patience: Duration,
         lines: usize,
     ) -> (Option<Ending>, Vec<String>) {
-        let ending = timeout(patience, self.guard.0.wait()).await.ok();
+        let ending = timeout(patience, self.guard.guard.wait()).await.ok();
         if ending.is_none() {
-            self.guard.0.kill();
+            self.guard.guard.kill();
         }
         last_output(&self.stderr, None).await;
         (ending, self.stderr.tail_lines(lines))

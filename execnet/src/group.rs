@@ -11,7 +11,7 @@ use execnet_proto::Format;
 use execnet_xspec::{SpecError, XSpec};
 use futures_util::future::join_all;
 
-use crate::connect::{Options, connect};
+use crate::connect::{Options, WarmInterpreters, connect};
 use crate::scheme::Schemes;
 use crate::{
     ExecError, Gateway, GatewayError, MultiChannel, Output, Scheme, Source, TerminateError,
@@ -50,6 +50,7 @@ struct Shared {
     start_timeout: Duration,
     schemes: Schemes,
     agent_program: Option<PathBuf>,
+    warm: WarmInterpreters,
     /// There has been more than one gateway: lines on stderr need a label.
     several: Arc<AtomicBool>,
     members: Mutex<Members>,
@@ -153,6 +154,7 @@ impl GroupBuilder {
             start_timeout,
             schemes,
             agent_program,
+            warm: WarmInterpreters::default(),
             several,
             members: Mutex::default(),
         }))
@@ -335,7 +337,8 @@ impl Group {
         let start_timeout = shared.start_timeout;
         let schemes = shared.schemes.clone();
         let agent_program = shared.agent_program.clone();
-        let options = Options { config, output, start_timeout, schemes, agent_program };
+        let warm = shared.warm.clone();
+        let options = Options { config, output, start_timeout, schemes, agent_program, warm };
         let gateway = connect(&spec, reserved.id.clone(), options).await?;
         shared.members().gateways.insert(reserved.place, gateway.clone());
         Ok(gateway)

@@ -13,17 +13,24 @@ const REMOTE_KEYS: [&str; 7] =
     ["ssh_config", "ssh_backend", "token_file", "tls_ca", "tls_cert", "tls_key", "server_name"];
 
 pub(super) fn popen(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
-    refuse_remote_keys(spec, "popen")?;
-    let python = match spec.python() {
-        Some(words) => words.to_vec(),
-        None => vec![default_python()],
-    };
-    let label = format!("popen {}", python.join(" "));
+    let (python, words) = python(spec)?;
+    let label = format!("popen {words}");
     let mut popen = Popen::new(interpreter(python, spec)).bootstrap(Bootstrap::Python);
     for (name, value) in spec.env() {
         popen = popen.env(name, value);
     }
     Ok(Box::new(popen.label(label)))
+}
+
+/// The interpreter to start, and what messages call it.
+pub(super) fn python(spec: &XSpec) -> Result<(Vec<String>, String), GatewayError> {
+    refuse_remote_keys(spec, "popen")?;
+    let python = match spec.python() {
+        Some(words) => words.to_vec(),
+        None => vec![default_python()],
+    };
+    let words = python.join(" ");
+    Ok((python, words))
 }
 
 pub(super) fn command(

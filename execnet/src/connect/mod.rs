@@ -5,6 +5,7 @@ mod agent;
 mod liveness;
 mod local;
 mod patience;
+mod prefork;
 #[cfg(feature = "ssh")]
 mod remote_shell;
 #[cfg(feature = "socket")]
@@ -27,6 +28,7 @@ use tracing::Instrument;
 
 use self::agent::{Agent, Deployment, Failed};
 use self::patience::Patience;
+pub(crate) use self::prefork::WarmInterpreters;
 use crate::gateway::{Gateway, Starting};
 use crate::scheme::Schemes;
 use crate::{GatewayError, Output};
@@ -51,6 +53,7 @@ pub(crate) struct Options {
     pub(crate) start_timeout: Duration,
     pub(crate) schemes: Schemes,
     pub(crate) agent_program: Option<PathBuf>,
+    pub(crate) warm: WarmInterpreters,
 }
 
 /// Starts the far end that `spec` describes, and waits for the worker's first words.
@@ -67,7 +70,7 @@ pub(crate) async fn connect(
         Some(agent) => agent.deployment(spec, &kind).await?,
         None => None,
     };
-    let transport = transport(spec, &options.schemes, &agent, deployment.as_ref())?;
+    let transport = transport(spec, &options, &agent, deployment.as_ref())?;
     let address = transport.address();
     let patience = Patience::new(options.start_timeout);
     let span = tracing::debug_span!("connect", gateway = id, %spec);
@@ -193,13 +196,18 @@ async fn not_deployed(link: Link, failed: Failed) -> GatewayError {
 
 fn transport(
     spec: &XSpec,
-    schemes: &Schemes,
+    options: &Options,
     agent: &Option<Agent>,
     deployment: Option<&Deployment>,
 ) -> Result<Box<dyn Transport>, GatewayError> {
+    let schemes = &options.schemes;
     let kind = schemes.kind(spec)?;
+    if spec.prefork() && (kind != Kind::Popen || agent.is_some()) {
+        let why = if agent.is_some() { "beside `agent" } else { "without `popen" };
+        return Err(not_supported(spec, &format!("prefork` {why}")));
+    }
     let words = agent.as_ref().map(|agent| agent.words(spec, deployment));
-    for key in ["via", "installvia", "prefork"] {
+    for key in ["via", "installvia"] {
         if spec.contains(key) {
             return Err(not_supported(spec, key));
         }
@@ -207,6 +215,7 @@ fn transport(
     match kind {
         Kind::Popen => match agent {
             Some(agent) => agent::popen(spec, agent),
+            None if spec.prefork() => options.warm.transport(spec),
             None => local::popen(spec),
         },
         Kind::Command => local::command(spec, words),

@@ -3,6 +3,7 @@
 
 mod conforms;
 mod errors;
+mod host_keys;
 mod resolve;
 
 use std::path::Path;

@@ -1,0 +1,161 @@
+//! `kill -9` of client, server and worker: each learns of the others' end, and no process is left.
+
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use execnet::{Ending, ReceiveError};
+use execnet_testing::{Lifeline, WATCHDOG};
+
+use crate::support::{Secret, Served, bounded, group, secret};
+
+/// A task that holds a lifeline, and has started a process that holds one too.
+fn busy(lifeline: &Lifeline) -> String {
+    format!(
+        "{}\nimport subprocess, time\n\
+         child = subprocess.Popen([sys.executable, '-c', {:?}])\n\
+         print('last words', flush=True)\n\
+         channel.send(1)\n\
+         while 1: time.sleep(1000)\n",
+        lifeline.source(),
+        format!("{}\nimport time; time.sleep(1000)", lifeline.source())
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_is_killed_is_named_with_its_last_words() {
+    let secret = secret();
+    let mut served = secret.serve(&[]);
+    let group = group();
+    let spec = format!("{}//id=gw7", secret.spec(&served));
+    let gateway = bounded(group.make_gateway(spec.as_str())).await.unwrap();
+    let lifeline = Lifeline::new();
+    let mut channel = gateway.remote_exec(busy(&lifeline)).await.unwrap();
+    let lives = [lifeline.accept(), lifeline.accept()];
+    bounded(channel.receive::<i64>()).await.unwrap();
+    let pid = gateway.info().pid.to_string();
+    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    let error = bounded(channel.receive::<i64>()).await.unwrap_err();
+    let ReceiveError::Lost(lost) = &error else { panic!("{error:?}") };
+    let text = lost.to_string();
+    assert!(text.contains("killed by SIGKILL (signal 9)"), "{text}");
+    assert!(text.contains("gw7") && text.ends_with("last words"), "{text}");
+    assert_eq!(lost.ending(), Some(Ending::Closed));
+    // With all that it had started.
+    lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
+    served.logged(&["ended", "killed by SIGKILL", &pid]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_ends_with_its_server() {
+    let secret = secret();
+    let mut served = secret.serve(&[]);
+    let group = group();
+    let gateway = bounded(group.make_gateway(secret.spec(&served).as_str())).await.unwrap();
+    let lifeline = Lifeline::new();
+    let mut channel = gateway.remote_exec(busy(&lifeline)).await.unwrap();
+    let lives = [lifeline.accept(), lifeline.accept()];
+    bounded(channel.receive::<i64>()).await.unwrap();
+    served.child.kill().unwrap();
+    assert!(matches!(bounded(channel.receive::<i64>()).await, Err(ReceiveError::Lost(_))));
+    lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
+}
+
+/// This test again, in a process of its own that is one client.
+fn client(spec: &str, lifeline: &Lifeline) -> Child {
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "deaths::be_a_client", "--ignored", "--nocapture"])
+        .env("CLIENT_SPEC", spec)
+        .env("CLIENT_SOURCE", busy(lifeline))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+#[ignore = "the body of a client that other tests kill"]
+async fn be_a_client() {
+    let Ok(spec) = std::env::var("CLIENT_SPEC") else { return };
+    let group = group();
+    let gateway = group.make_gateway(spec.as_str()).await.unwrap();
+    let mut channel = gateway.remote_exec(std::env::var("CLIENT_SOURCE").unwrap()).await.unwrap();
+    channel.receive::<i64>().await.unwrap();
+    std::future::pending::<()>().await;
+}
+
+fn with_client(more: &[&str]) -> (Secret, Served, Child, Vec<execnet_testing::Life>) {
+    let secret = secret();
+    let served = secret.serve(more);
+    let lifeline = Lifeline::new();
+    let client = client(&secret.spec(&served), &lifeline);
+    let lives = vec![lifeline.accept(), lifeline.accept()];
+    (secret, served, client, lives)
+}
+
+#[test]
+fn a_worker_ends_with_its_client() {
+    let (_secret, mut served, mut client, lives) = with_client(&[]);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
+    served.logged(&["ended", "received="]);
+}
+
+#[test]
+fn a_worker_ends_when_client_and_server_do_at_once_in_either_order() {
+    for client_first in [true, false] {
+        let (_secret, mut served, mut client, lives) = with_client(&[]);
+        if client_first {
+            client.kill().unwrap();
+            served.child.kill().unwrap();
+        } else {
+            served.child.kill().unwrap();
+            client.kill().unwrap();
+        }
+        client.wait().unwrap();
+        lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
+    }
+}
+
+/// A host that has lost its power sends nothing, not even an end.
+#[test]
+fn a_client_that_breaks_its_promise_of_life_is_given_up_on() {
+    // A process that is stopped is as silent; its promise is the facade's own.
+    let (_secret, mut served, mut client, lives) = with_client(&["--idle-timeout", "2s"]);
+    let stop = Command::new("kill").args(["-s", "STOP", &client.id().to_string()]).status();
+    assert!(stop.unwrap().success());
+    lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
+    served.logged(&["ended", "nothing happened for 2s"]);
+    client.kill().unwrap();
+    client.wait().unwrap();
+}
+
+#[tokio::test]
+async fn many_connections_leave_nothing_behind() {
+    let secret = secret();
+    let mut served = secret.serve(&[]);
+    let files =
+        |served: &Served| std::fs::read_dir(format!("/proc/{}/fd", served.pid())).unwrap().count();
+    let group = group();
+    let one = bounded(group.make_gateway(secret.spec(&served).as_str())).await.unwrap();
+    bounded(one.exit(WATCHDOG)).await;
+    served.logged(&["ended", "received="]);
+    let before = files(&served);
+    for _ in 0..5 {
+        let spec = secret.spec(&served);
+        let gateways = bounded(group.make_all(vec![spec.as_str(); 8])).await.unwrap();
+        assert_eq!(gateways.len(), 8);
+        bounded(group.terminate(Duration::from_secs(60))).await.unwrap();
+        for _ in 0..8 {
+            served.logged(&["ended", "received="]);
+        }
+    }
+    // The last descriptors are closed just behind the line in the log.
+    let start = std::time::Instant::now();
+    while files(&served) > before && start.elapsed() < WATCHDOG {
+        thread::yield_now();
+    }
+    assert!(files(&served) <= before);
+    assert!(execnet_testing::descendants(served.pid()).is_empty());
+}

@@ -1,0 +1,11 @@
+//! The server as a program: real sockets, real TLS, real workers, real kills.
+#![cfg(unix)]
+
+mod access;
+mod deaths;
+mod secrets;
+mod service;
+mod stock;
+mod strangers;
+mod support;
+mod workers;

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::time::sleep;
 
 use super::connection::Connection;
 use super::fault;
+use super::guardian::Guarded;
 use super::request::{self, Command};
 
 /// How much is read of an output at once, at most.
@@ -30,16 +31,26 @@ const QUIET: Duration = Duration::from_millis(500);
 /// A message of the controller's on the request's channel.
 #[derive(Deserialize)]
 struct Order {
-    #[serde(default)]
-    signal: Option<i32>,
+    signal: i32,
 }
 
 /// Ends the group with the connection, whatever becomes of who waits for it.
-struct KillOnDrop(Process);
+struct Running {
+    process: Process,
+    _guarded: Option<Guarded>,
+}
 
-impl Drop for KillOnDrop {
+impl Running {
+    fn new(child: Child, name: &str) -> io::Result<Self> {
+        let process = Process::watch(child, name)?;
+        let _guarded = process.pid().map(Guarded::new);
+        Ok(Self { process, _guarded })
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
-        self.0.kill();
+        self.process.kill();
     }
 }
 
@@ -53,16 +64,17 @@ pub(super) async fn run(
     let (tell_end, ended) = watch::channel(false);
     let mut outputs = JoinSet::new();
     let mut input = JoinSet::new();
-    let process = match start(&connection, channel.id(), &request, &ended, &mut input, &mut outputs)
+    let running = match start(&connection, channel.id(), &request, &ended, &mut input, &mut outputs)
     {
-        Ok(process) => process,
+        Ok(running) => running,
         Err(fault) => return channel.close_with_error(fault),
     };
-    let pid = Value::from(process.0.pid().map_or(0, i64::from));
+    let pid = Value::from(running.process.pid().map_or(0, i64::from));
     // A controller that is gone meanwhile has closed the channel: that is seen below.
     let _ = channel.send_value(&Value::dict([("pid", pid)])).await;
     let (mut sender, receiver) = channel.split();
-    let ending = attend(&mut sender, receiver, &process.0, interrupts).await;
+    let ending = attend(&mut sender, receiver, &running.process, interrupts).await;
+    drop(running);
     input.shutdown().await;
     let _ = sender.send_value(&described(ending)).await;
     sender.close(None);
@@ -104,14 +116,14 @@ async fn attend(
 }
 
 fn obey(process: &Process, message: &Message) -> Result<(), Fault> {
-    let wrong = |text| Fault::new("ValueError", text);
-    let Order { signal } =
-        message.to_value().map_err(|error| wrong(format!("not an order to a command: {error}")))?;
-    match signal {
-        Some(signal) if !process.signal(signal) => {
-            Err(wrong(format!("signal: {signal} is none of this system's")))
-        }
-        _ => Ok(()),
+    let wrong = |why| {
+        let text = format!("a command takes maps with a `signal` of this system's: {why}");
+        Fault::new("ValueError", text)
+    };
+    let Order { signal } = message.to_value().map_err(|error| wrong(error.to_string()))?;
+    match process.signal(signal) {
+        true => Ok(()),
+        false => Err(wrong(format!("found {signal}"))),
     }
 }
 
@@ -137,7 +149,7 @@ fn start(
     ended: &watch::Receiver<bool>,
     input: &mut JoinSet<()>,
     outputs: &mut JoinSet<()>,
-) -> Result<KillOnDrop, Fault> {
+) -> Result<Running, Fault> {
     let request: Command = request::parse(request)?;
     let argv = request.argv()?;
     let claim = |what, id: Option<ChannelId>| id.map(|id| connection.named(what, id)).transpose();
@@ -171,8 +183,8 @@ fn start(
     drop(command);
     let (pipe_in, pipe_out, pipe_err) =
         (child.stdin.take(), child.stdout.take(), child.stderr.take());
-    let process = KillOnDrop(Process::watch(child, &name).map_err(|e| fault::of_system(&e))?);
     let system = |error: io::Error| fault::of_system(&error);
+    let running = Running::new(child, &name).map_err(system)?;
     if let (Some(pipe), Some(channel)) = (pipe_in, stdin) {
         let pipe = ChildStdin::from_std(pipe).map_err(system)?;
         input.spawn(feed(connection.clone(), channel, pipe));
@@ -187,7 +199,7 @@ fn start(
         let pipe = ChildStderr::from_std(pipe).map_err(system)?;
         outputs.spawn(drain(pipe, sink, ended.clone()));
     }
-    Ok(process)
+    Ok(running)
 }
 
 /// Writes what comes on the channel to the program; its end is the program's end of input.
@@ -285,6 +297,6 @@ mod tests {
     fn an_order_may_hold_what_we_do_not_know() {
         let bytes = cbor::encode(&Value::dict([("signal", 15), ("colour", 1)]));
         let order: Order = Message::cbor(bytes.unwrap()).to_value().unwrap();
-        assert_eq!(order.signal, Some(15));
+        assert_eq!(order.signal, 15);
     }
 }

@@ -1,6 +1,7 @@
 //! One connection: what the controller asks for runs here, until it ends.
 
 use std::collections::{BTreeMap, HashMap};
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -90,6 +91,11 @@ where
     let start = match hello::read(&mut reader).await {
         Ok(None) => return Ok(()),
         Ok(Some((hello, seen))) => {
+            // A controller that promised to be heard and is silent for three times as long is gone.
+            if let Some(promised) = NonZeroU64::new(hello.keepalive_ms) {
+                let limit = Duration::from_millis(promised.get().saturating_mul(3));
+                config.idle_timeout.get_or_insert(limit);
+            }
             hello::apply(&hello.settings, scope).map(|()| (hello.settings, seen))
         }
         Err(error) => Err(error),

@@ -6,6 +6,7 @@ mod connection;
 mod context;
 mod error;
 mod fault;
+mod guardian;
 mod hello;
 mod panic;
 mod reach;
@@ -163,7 +164,7 @@ impl Agent {
     ///
     /// Takes descriptors 0 and 1 away: standard input is then `/dev/null`, and what is printed goes to
     /// standard error, which the controller shows. When the link has ended the process is to end: if blocking tasks are left that do
-    /// not, this exits the process itself.
+    /// not, this exits the process itself, and so it does 4 s after the link broke, whatever blocks the runtime.
     ///
     /// # Errors
     /// As [`serve`](Self::serve), and when standard input and output are no link.

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+use std::time::Duration;
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::fcntl_dupfd_cloexec;
@@ -82,6 +83,34 @@ pub(super) async fn serve(agent: &Agent) -> Result<(), ServeError> {
     result
 }
 
+/// How long the runtime may take to end the process once nobody is at the other end: longer than the second that tasks are
+/// given.
+const ORPHANED: Duration = Duration::from_secs(4);
+
+/// Ends the process some time after the link has broken, whatever blocks the runtime: an async task that never yields
+/// would otherwise live on, and nobody would know.
+#[cfg(target_os = "linux")]
+fn watch(link: OwnedFd) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, poll};
+
+    let wait = move || {
+        // Only broken links end this poll: bytes are not waited for.
+        let mut fds = [PollFd::new(&link, PollFlags::RDHUP)];
+        while poll(&mut fds, None) == Err(rustix::io::Errno::INTR) {}
+        drop(link);
+        thread::sleep(ORPHANED);
+        complain("execnet-agent: exiting although tasks block the runtime");
+        std::process::exit(1);
+    };
+    thread::Builder::new().name("execnet-link".to_owned()).spawn(wait).map(drop)
+}
+
+/// Elsewhere no poll waits for a broken link alone.
+#[cfg(not(target_os = "linux"))]
+fn watch(_: OwnedFd) -> io::Result<()> {
+    Ok(())
+}
+
 type Halves = (Box<dyn AsyncRead + Send + Unpin>, Box<dyn AsyncWrite + Send + Unpin>);
 
 /// Keeps descriptors 0 and 1 for the protocol; whatever reads or prints gets /dev/null and standard error in their
@@ -92,6 +121,7 @@ fn take() -> Result<Halves, ServeError> {
     }
     let system = io::Error::from;
     let input = fcntl_dupfd_cloexec(stdin(), 3).map_err(system)?;
+    watch(input.try_clone()?)?;
     let output = fcntl_dupfd_cloexec(stdout(), 3).map_err(system)?;
     let null = open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     match null {

@@ -54,7 +54,7 @@ async fn errors_are_told_apart() {
     assert_eq!(
         error.message(),
         "no task \"sun\"; did you mean \"sum\"?; known are: count, deaf, environment, forever, hold, panic, parse, print, \
-         sum, until_cancelled, where"
+         stuck, sum, until_cancelled, where"
     );
     let Err(CallError::Remote(error)) = gateway.call::<u8>("parse", &1).await else { panic!() };
     assert_eq!(error.kind(), "TypeError");

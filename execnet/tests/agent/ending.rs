@@ -12,6 +12,7 @@ crate::tests![
     a_blocking_task_does_not_keep_it,
     a_killed_agent_is_lost,
     nothing_survives_the_controllers_end,
+    not_even_with_a_runtime_that_is_stuck,
 ];
 
 async fn an_idle_agent_exits_at_once() {
@@ -55,5 +56,23 @@ async fn nothing_survives_the_controllers_end() {
     let mut deaf = gateway.start("deaf", &()).await.unwrap();
     assert_eq!(deaf.receive::<String>().await.unwrap(), "running");
     drop((group, gateway, forever, deaf));
+    tokio::task::spawn_blocking(|| life.wait_for_death()).await.unwrap();
+}
+
+async fn not_even_with_a_runtime_that_is_stuck() {
+    let exe = std::env::current_exe().unwrap();
+    let (group, gateway) = start(&format!("popen//agent=setsid --wait {}", exe.display())).await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    gateway.call::<()>("hold", &address).await.unwrap();
+    let life = Life::from(listener.accept().unwrap().0);
+    let threads = std::thread::available_parallelism().unwrap().get();
+    let mut stuck = Vec::new();
+    for _ in 0..2 * threads {
+        stuck.push(gateway.start("stuck", &()).await.unwrap());
+    }
+    // No thread is left to answer.
+    while tokio::time::timeout(Duration::from_millis(500), gateway.ping()).await.is_ok() {}
+    drop((group, gateway, stuck));
     tokio::task::spawn_blocking(|| life.wait_for_death()).await.unwrap();
 }

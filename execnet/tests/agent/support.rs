@@ -49,6 +49,14 @@ pub(crate) fn agent() -> Agent {
             std::mem::forget(stream);
             Ok(())
         })
+        // An async task that never yields: a fault that an agent survives only as long as its controller.
+        .task("stuck", |_, (): ()| async move {
+            loop {
+                std::thread::park();
+            }
+            #[expect(unreachable_code)]
+            Ok::<_, String>(())
+        })
         .blocking_task("deaf", |ctx, (): ()| -> Result<(), String> {
             ctx.send("running").map_err(|error| error.to_string())?;
             loop {

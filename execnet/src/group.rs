@@ -11,7 +11,7 @@ use execnet_proto::Format;
 use execnet_xspec::{SpecError, XSpec};
 use futures_util::future::join_all;
 
-use crate::connect::{Options, WarmInterpreters, connect};
+use crate::connect::{Asking, Options, WarmInterpreters, connect};
 use crate::scheme::Schemes;
 use crate::{
     ExecError, Gateway, GatewayError, MultiChannel, Output, Scheme, Source, TerminateError,
@@ -51,6 +51,7 @@ struct Shared {
     schemes: Schemes,
     agent_program: Option<PathBuf>,
     warm: WarmInterpreters,
+    asking: Asking,
     /// There has been more than one gateway: lines on stderr need a label.
     several: Arc<AtomicBool>,
     members: Mutex<Members>,
@@ -77,6 +78,7 @@ pub struct GroupBuilder {
     schemes: Schemes,
     marshal: bool,
     agent_program: Option<PathBuf>,
+    asking: Asking,
 }
 
 impl GroupBuilder {
@@ -131,6 +133,14 @@ impl GroupBuilder {
         self
     }
 
+    /// Who answers what only a person knows, such as the passphrase of a key for [`ssh`](crate::ssh); default nobody: what would have to be
+    /// asked for is left out. While somebody is asked, the limit of [`start_timeout`](Self::start_timeout) waits.
+    #[cfg(feature = "ssh-native")]
+    pub fn prompt(mut self, prompt: Arc<dyn crate::ssh::Prompt>) -> Self {
+        self.asking.set(prompt);
+        self
+    }
+
     /// The group, still empty.
     #[must_use]
     pub fn build(self) -> Group {
@@ -142,6 +152,7 @@ impl GroupBuilder {
             schemes,
             marshal,
             agent_program,
+            asking,
         } = self;
         let name = Format::Marshal.name();
         config.hello.formats.retain(|format| format != name);
@@ -155,6 +166,7 @@ impl GroupBuilder {
             schemes,
             agent_program,
             warm: WarmInterpreters::default(),
+            asking,
             several,
             members: Mutex::default(),
         }))
@@ -178,6 +190,7 @@ impl Group {
             schemes: Schemes::default(),
             marshal: true,
             agent_program: None,
+            asking: Asking::default(),
         }
     }
 
@@ -338,7 +351,9 @@ impl Group {
         let schemes = shared.schemes.clone();
         let agent_program = shared.agent_program.clone();
         let warm = shared.warm.clone();
-        let options = Options { config, output, start_timeout, schemes, agent_program, warm };
+        let asking = shared.asking.clone();
+        let options =
+            Options { config, output, start_timeout, schemes, agent_program, warm, asking };
         let gateway = connect(&spec, reserved.id.clone(), options).await?;
         shared.members().gateways.insert(reserved.place, gateway.clone());
         Ok(gateway)

@@ -21,6 +21,10 @@ pub use output::{Output, OutputLine, OutputStream};
 #[cfg(feature = "blocking")]
 pub mod blocking;
 
+// Who is asked for passwords.
+#[cfg(feature = "ssh-native")]
+pub mod ssh;
+
 // What can go wrong.
 mod error;
 pub use error::{

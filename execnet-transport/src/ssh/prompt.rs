@@ -77,7 +77,8 @@ pub enum Topic {
 }
 
 impl Question {
-    pub(super) fn new(topic: Topic, text: &str, echo: bool, attempt: u32) -> Self {
+    /// One to ask, for the tests of a [`Prompt`] of your own.
+    pub fn new(topic: Topic, text: &str, echo: bool, attempt: u32) -> Self {
         // What a host sends is to be read, not to drive the terminal.
         let text = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
         Self { topic, text, echo, attempt }

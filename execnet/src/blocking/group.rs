@@ -49,6 +49,12 @@ impl GroupBuilder {
         Self(self.0.start_timeout(limit))
     }
 
+    /// Who answers what only a person knows; see [`crate::GroupBuilder::prompt`].
+    #[cfg(feature = "ssh-native")]
+    pub fn prompt(self, prompt: std::sync::Arc<dyn crate::ssh::Prompt>) -> Self {
+        Self(self.0.prompt(prompt))
+    }
+
     /// The agent of specifications with a bare `agent`; see [`crate::GroupBuilder::agent_program`].
     pub fn agent_program(self, program: impl Into<PathBuf>) -> Self {
         Self(self.0.agent_program(program))

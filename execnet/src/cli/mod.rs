@@ -7,6 +7,8 @@ mod exec;
 mod info;
 mod json;
 mod log;
+#[cfg(feature = "ssh-native")]
+mod prompt;
 mod signal;
 
 use std::fmt::Display;
@@ -78,11 +80,16 @@ pub(crate) fn main() -> ExitCode {
 
 /// A group whose agents are this program.
 fn group() -> GroupBuilder {
-    match std::env::current_exe() {
-        Ok(program) => Group::builder().agent_program(program),
-        // An installed agent may do.
-        Err(_) => Group::builder(),
+    let mut group = Group::builder();
+    // Without it an installed agent may do.
+    if let Ok(program) = std::env::current_exe() {
+        group = group.agent_program(program);
     }
+    #[cfg(feature = "ssh-native")]
+    if let Some(prompt) = prompt::terminal() {
+        group = group.prompt(prompt);
+    }
+    group
 }
 
 /// Parses specifications; says what is wrong with each bad one.

@@ -2,6 +2,7 @@
 //! has its own file, which makes a transport of a specification.
 
 mod agent;
+mod asking;
 mod liveness;
 mod local;
 mod patience;
@@ -15,8 +16,11 @@ mod ssh;
 #[cfg(feature = "ssh")]
 mod vagrant;
 
+pub(crate) use asking::Asking;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use execnet_channel::{Config, ConnectionError, Mux};
@@ -54,6 +58,7 @@ pub(crate) struct Options {
     pub(crate) schemes: Schemes,
     pub(crate) agent_program: Option<PathBuf>,
     pub(crate) warm: WarmInterpreters,
+    pub(crate) asking: Asking,
 }
 
 /// Starts the far end that `spec` describes, and waits for the worker's first words.
@@ -70,9 +75,11 @@ pub(crate) async fn connect(
         Some(agent) => agent.deployment(spec, &kind).await?,
         None => None,
     };
+    let patience = Arc::new(Patience::new(options.start_timeout));
+    #[cfg(feature = "ssh-native")]
+    let options = Options { asking: options.asking.patiently(&patience), ..options };
     let transport = transport(spec, &options, &agent, deployment.as_ref())?;
     let address = transport.address();
-    let patience = Patience::new(options.start_timeout);
     let span = tracing::debug_span!("connect", gateway = id, %spec);
     let start = start(&*transport, spec, id, options, deployment.as_ref(), &patience);
     let result = tokio::select! {
@@ -158,7 +165,7 @@ async fn start(
         (Ok(()), Ok(hello)) => {
             return Ok(starting.started(hello, marshal, monitor));
         }
-        (Err(error), _) => ConnectionError::Link(std::sync::Arc::new(error)),
+        (Err(error), _) => ConnectionError::Link(Arc::new(error)),
         (_, Err(error)) => error,
     };
     if let ConnectionError::Refused(fault) = error {
@@ -220,9 +227,9 @@ fn transport(
         },
         Kind::Command => local::command(spec, words),
         #[cfg(feature = "ssh")]
-        Kind::Ssh => ssh::ssh(spec, words),
+        Kind::Ssh => ssh::ssh(spec, words, &options.asking),
         #[cfg(feature = "ssh")]
-        Kind::VagrantSsh => ssh::vagrant_ssh(spec, words),
+        Kind::VagrantSsh => ssh::vagrant_ssh(spec, words, &options.asking),
         #[cfg(feature = "socket")]
         Kind::Socket => socket::socket(spec),
         Kind::Custom(_) if agent.is_some() => Err(not_supported(spec, "agent")),

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 /// A time limit that begins anew with each sign of progress, so that a long upload on a slow link is no failure.
+#[derive(Debug)]
 pub(super) struct Patience {
     limit: Duration,
     deadline: watch::Sender<Instant>,
@@ -14,6 +15,11 @@ pub(super) struct Patience {
 impl Patience {
     pub(super) fn new(limit: Duration) -> Self {
         Self { limit, deadline: watch::Sender::new(far(limit)) }
+    }
+
+    #[cfg(feature = "ssh-native")]
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
     }
 
     /// There was progress.

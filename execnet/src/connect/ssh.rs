@@ -8,6 +8,7 @@ use super::remote_shell::{program_command, python_command};
 use super::vagrant;
 use super::{bad_value, not_supported};
 use crate::GatewayError;
+use crate::connect::Asking;
 
 /// Keys of sockets: an ssh connection has its own ways to say who is who.
 const SOCKET_KEYS: [&str; 5] = ["token_file", "tls_ca", "tls_cert", "tls_key", "server_name"];
@@ -15,6 +16,7 @@ const SOCKET_KEYS: [&str; 5] = ["token_file", "tls_ca", "tls_cert", "tls_key", "
 pub(super) fn ssh(
     spec: &XSpec,
     agent: Option<Vec<String>>,
+    asking: &Asking,
 ) -> Result<Box<dyn Transport>, GatewayError> {
     let words = spec.ssh().unwrap_or_default();
     let mut options = Options::parse(words).map_err(|error| bad_value(spec, "ssh", error))?;
@@ -23,24 +25,27 @@ pub(super) fn ssh(
         (Some(path), None) => options = options.config_file(path),
         (None, _) => {}
     }
-    transport(spec, Host::Named(options), agent)
+    transport(spec, Host::Named(options), agent, asking)
 }
 
 pub(super) fn vagrant_ssh(
     spec: &XSpec,
     agent: Option<Vec<String>>,
+    asking: &Asking,
 ) -> Result<Box<dyn Transport>, GatewayError> {
     let machine = spec.vagrant_ssh().unwrap_or_default();
     // Vagrant takes it for an option, and ssh for a pattern.
     Options::new(machine).map_err(|error| bad_value(spec, "vagrant_ssh", error))?;
     let config_file = spec.ssh_config().map(str::to_owned);
-    transport(spec, Host::Vagrant { machine: machine.to_owned(), config_file }, agent)
+    let host = Host::Vagrant { machine: machine.to_owned(), config_file };
+    transport(spec, host, agent, asking)
 }
 
 fn transport(
     spec: &XSpec,
     host: Host,
     agent: Option<Vec<String>>,
+    asking: &Asking,
 ) -> Result<Box<dyn Transport>, GatewayError> {
     if let Some(key) = SOCKET_KEYS.into_iter().find(|key| spec.contains(key)) {
         return Err(not_supported(spec, &format!("{key}` beside `ssh")));
@@ -56,7 +61,7 @@ fn transport(
         }
     };
     let command = agent.map_or_else(|| python_command(spec), |words| program_command(&words));
-    Ok(Box::new(Ssh { host, command, backend }))
+    Ok(Box::new(Ssh { host, command, backend, asking: asking.clone() }))
 }
 
 /// A far end on another host. Which implementation connects is known once the host's configuration is.
@@ -65,6 +70,9 @@ struct Ssh {
     host: Host,
     command: String,
     backend: Option<Backend>,
+    /// Not by the `ssh` program, which asks nobody (`BatchMode`).
+    #[cfg_attr(not(feature = "ssh-native"), allow(dead_code, reason = "nobody else asks"))]
+    asking: Asking,
 }
 
 #[derive(Debug)]
@@ -95,7 +103,10 @@ impl Ssh {
         match self.backend(&config)? {
             #[cfg(feature = "ssh-native")]
             Backend::Native => {
-                let native = execnet_transport::ssh::Native::new(config, self.command.clone());
+                let mut native = execnet_transport::ssh::Native::new(config, self.command.clone());
+                if let Some(prompt) = self.asking.prompt() {
+                    native = native.prompt(prompt);
+                }
                 native.label(self.address()).connect().await
             }
             Backend::OpenSsh => {

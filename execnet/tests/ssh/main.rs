@@ -1,5 +1,6 @@
 //! Gateways over ssh, on real servers, by each implementation.
 
+mod asking;
 mod cable;
 #[path = "../common/mod.rs"]
 mod common;

@@ -56,7 +56,7 @@ struct Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.link.shared.with(|state| state.forget(self.id));
+        self.link.forget(self.id);
     }
 }
 
@@ -110,6 +110,19 @@ impl Channel {
     /// After the last message, for ever: the peer's error, or how the connection ended.
     pub async fn recv(&mut self) -> Result<Option<Message>, ReceiveError> {
         poll_fn(|cx| self.rx.poll_recv(cx)).await
+    }
+
+    /// Waits until [`try_recv`](Self::try_recv) has a message or the end. Takes nothing. Cancel safe.
+    ///
+    /// # Errors
+    /// What `try_recv` will give.
+    pub async fn readable(&mut self) -> Result<(), ReceiveError> {
+        poll_fn(|cx| self.rx.poll_readable(cx)).await
+    }
+
+    /// What [`recv`](Self::recv) would give, if it would give it at once; `None` while it would wait.
+    pub fn try_recv(&mut self) -> Option<Result<Option<Message>, ReceiveError>> {
+        self.rx.try_recv()
     }
 
     /// The next message as a serde value; `None` after the last one. Cancel safe.
@@ -169,6 +182,19 @@ impl Sender {
     /// [`SendError`] says why nothing of it was sent.
     pub async fn send(&mut self, message: Message) -> Result<(), SendError> {
         self.half.send(message).await
+    }
+
+    /// [`send`](Self::send) for those who poll: takes the message when it is sent, and leaves it there while it has to wait.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<(), SendError>> {
+        ready!(self.half.poll_flush_buffered(cx))?;
+        self.half.poll_send(cx, message)
     }
 
     /// See [`Channel::send_value`].
@@ -355,34 +381,61 @@ impl RecvHalf {
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, ReceiveError>> {
         ready!(poll_budget(cx, &mut self.received));
         loop {
-            if let Some(taken) = self.inbox.pop() {
-                self.taken += taken.cost;
-                if self.taken >= RELEASE || taken.advanced > 0 {
-                    self.release(taken.advanced);
-                }
-                return Poll::Ready(Ok(Some(taken.message)));
+            if let Some(message) = self.pop() {
+                return Poll::Ready(Ok(Some(message)));
             }
-            let taken = std::mem::take(&mut self.taken);
-            let id = self.handle.id;
-            let inbox = &mut self.inbox;
-            // One lock for both: in a dialogue every message comes by here.
-            let found = self.handle.link.shared.with(|state| {
-                if taken > 0 {
-                    state.core.release(id, taken, 0);
-                }
-                let found = state.core.take_inbox(id, inbox);
-                if let Ok(false) = found {
-                    state.wait_readable(id, cx);
-                }
-                found
-            });
-            match found {
-                Ok(true) if self.inbox.is_empty() => return Poll::Ready(Ok(None)),
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
+            match ready!(self.poll_fill(Some(cx))) {
+                Ok(()) if self.inbox.is_empty() => return Poll::Ready(Ok(None)),
+                Ok(()) => {}
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+    }
+
+    fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReceiveError>> {
+        if self.inbox.is_empty() { self.poll_fill(Some(cx)) } else { Poll::Ready(Ok(())) }
+    }
+
+    fn try_recv(&mut self) -> Option<Result<Option<Message>, ReceiveError>> {
+        if self.inbox.is_empty() {
+            match self.poll_fill(None) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Some(Err(error)),
+                Poll::Pending => return None,
+            }
+        }
+        Some(Ok(self.pop()))
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let taken = self.inbox.pop()?;
+        self.taken += taken.cost;
+        if self.taken >= RELEASE || taken.advanced > 0 {
+            self.release(taken.advanced);
+        }
+        Some(taken.message)
+    }
+
+    /// Takes all that waits into our own inbox, which is empty; it stays so at the end.
+    fn poll_fill(&mut self, cx: Option<&mut Context<'_>>) -> Poll<Result<(), ReceiveError>> {
+        let taken = std::mem::take(&mut self.taken);
+        let id = self.handle.id;
+        let inbox = &mut self.inbox;
+        // One lock for both: in a dialogue every message comes by here.
+        self.handle.link.shared.with(|state| {
+            if taken > 0 {
+                state.core.release(id, taken, 0);
+            }
+            match (state.core.take_inbox(id, inbox), cx) {
+                (Ok(true), _) => Poll::Ready(Ok(())),
+                (Err(error), _) => Poll::Ready(Err(error)),
+                (Ok(false), Some(cx)) => {
+                    state.wait_readable(id, cx);
+                    Poll::Pending
+                }
+                (Ok(false), None) => Poll::Pending,
+            }
+        })
     }
 
     fn release(&mut self, advanced: usize) {

@@ -1,8 +1,9 @@
 //! The handle of a connection: opens channels, asks the peer, closes.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,6 +33,26 @@ pub struct Mux {
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) shared: Arc<Shared>,
+    unread: OnceLock<Report>,
+}
+
+/// Is told of errors that nobody has received.
+struct Report(Box<dyn Fn(ChannelId, Fault) + Send + Sync>);
+
+impl fmt::Debug for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Report")
+    }
+}
+
+impl Link {
+    /// The handles of a channel are gone.
+    pub(crate) fn forget(&self, id: ChannelId) {
+        let unread = self.shared.with(|state| state.forget(id));
+        if let (Some(fault), Some(Report(report))) = (unread, self.unread.get()) {
+            report(id, fault);
+        }
+    }
 }
 
 impl Drop for Link {
@@ -59,7 +80,7 @@ impl Mux {
         let core = Connection::new(side, config, Instant::now().into_std())?;
         let shared = Shared::new(core);
         let driver = Driver::new(shared.clone(), reader, writer);
-        let link = Arc::new(Link { shared });
+        let link = Arc::new(Link { shared, unread: OnceLock::new() });
         Ok((Self { link: link.clone() }, Incoming { link }, driver))
     }
 
@@ -78,6 +99,12 @@ impl Mux {
     {
         let (reader, writer) = tokio::io::split(stream);
         Self::new(reader, writer, side, config)
+    }
+
+    /// Calls `report` with each error of the peer that is dropped with its channel: nobody has received it or waited for the close, and
+    /// it is not the answer to an interrupt. It is called where the channel is dropped, and must not panic. Only the first call of this counts.
+    pub fn on_unread_error(&self, report: impl Fn(ChannelId, Fault) + Send + Sync + 'static) {
+        let _ = self.link.unread.set(Report(Box::new(report)));
     }
 
     /// Opens a channel. Nothing is waited for.

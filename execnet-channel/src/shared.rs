@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-use execnet_proto::ChannelId;
+use execnet_proto::{ChannelId, Fault};
 use rustc_hash::FxHashMap;
 
 use crate::core::{Connection, Event};
@@ -183,11 +183,13 @@ impl State {
         }
     }
 
-    /// The handles of a channel are gone.
-    pub(crate) fn forget(&mut self, id: ChannelId) {
+    /// The handles of a channel are gone. The peer's error, if nobody has been told of it.
+    pub(crate) fn forget(&mut self, id: ChannelId) -> Option<Fault> {
         self.readers.remove(&id);
         self.writers.remove(&id);
         self.closers.remove(&id);
+        let unread = self.core.unread_fault(id).cloned();
         self.core.forget(id);
+        unread
     }
 }

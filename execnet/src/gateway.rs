@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::Instrument;
 
-use crate::{Channel, ExecError, GatewayLost, Output, OutputStream, Source};
+use crate::{Channel, ExecError, GatewayLost, Output, OutputStream, RemoteError, Source};
 
 /// Lines of stderr that a [`GatewayLost`] keeps …
 const LAST_LINES: usize = 20;
@@ -116,7 +116,7 @@ impl Gateway {
     /// Runs source code on the far end: text, or a [`Source`] with a file, a function, arguments.
     ///
     /// Returns as soon as the request is on its way. What the code raises, a syntax error too, comes
-    /// out of the channel. Cancel safe in that either the whole request is sent or none.
+    /// out of the channel. Cancel safe: dropping the future runs nothing.
     ///
     /// ```no_run
     /// # async fn example(gw: execnet::Gateway) -> Result<(), Box<dyn std::error::Error>> {
@@ -219,7 +219,8 @@ impl Gateway {
     /// sent before this, there is no more.
     ///
     /// Comes back when the process is gone, with how it ended; `None` when there is no process, or when not even killing helped
-    /// within 2 s. Dropping the future does not take the request back.
+    /// within 2 s. Dropping the future does not take the request back: the worker ends within `patience` all the same, only nobody here
+    /// kills it should it be stuck, until the last handle is dropped.
     pub async fn exit(&self, patience: Duration) -> Option<Ending> {
         self.0.exiting.store(true, Ordering::Relaxed);
         tracing::debug!(gateway = self.id(), ?patience, "exit");
@@ -301,7 +302,16 @@ impl Drop for KillOnDrop {
 impl Starting {
     pub(crate) fn new(id: String, spec: XSpec, mux: Mux, guard: Guard, stderr: Stderr) -> Self {
         let guard = KillOnDrop { guard: Arc::new(guard), armed: true };
-        Self { id, spec, mux, guard, stderr, exiting: Arc::default() }
+        let exiting = Arc::<AtomicBool>::default();
+        let (name, ending) = (id.clone(), exiting.clone());
+        mux.on_unread_error(move |channel, fault| {
+            // What the end of a gateway interrupts is nobody's error.
+            if !ending.load(Ordering::Relaxed) {
+                let error = RemoteError::from(fault);
+                tracing::warn!(gateway = name, %channel, "dropped with an error that nobody received: {error}");
+            }
+        });
+        Self { id, spec, mux, guard, stderr, exiting }
     }
 
     pub(crate) fn mux(&self) -> &Mux {
@@ -346,7 +356,7 @@ impl Starting {
             if exiting.load(Ordering::Relaxed) {
                 tracing::info!(gateway = lost.id(), how = %lost, "ended");
             } else {
-                tracing::warn!(gateway = lost.id(), how = %lost, "lost");
+                tracing::warn!(target: "execnet::failed", gateway = lost.id(), how = %lost, "lost");
             }
             let _ = tell.send(Some(lost));
         });

@@ -208,35 +208,28 @@ impl Group {
     {
         let spec = spec.try_into().map_err(Into::into)?;
         let reserved = self.reserve(&spec)?;
-        self.start(spec, reserved).await
+        Ok(self.start(spec, reserved).await?.join())
     }
 
     /// Starts several gateways at the same time. Ids are given in the order of the specifications.
     ///
-    /// One result for each, in order: those that fail leave the others usable.
+    /// One result for each, in order: those that fail leave the others usable. Dropping the future leaves those in the group that have
+    /// started by then, and nothing of the others.
     pub async fn make_gateways<I>(&self, specs: I) -> Vec<Result<Gateway, GatewayError>>
     where
         I: IntoIterator,
         I::Item: TryInto<XSpec>,
         <I::Item as TryInto<XSpec>>::Error: Into<SpecError>,
     {
-        // All ids first: they depend on the order of the specifications, not on which is faster.
-        let reserved: Vec<Result<_, GatewayError>> = specs
-            .into_iter()
-            .map(|spec| {
-                let spec = spec.try_into().map_err(|error| GatewayError::from(error.into()))?;
-                let reserved = self.reserve(&spec)?;
-                Ok((spec, reserved))
-            })
-            .collect();
-        join_all(reserved.into_iter().map(|reserved| async {
+        join_all(self.reserve_all(specs).into_iter().map(|reserved| async {
             let (spec, reserved) = reserved?;
-            self.start(spec, reserved).await
+            Ok(self.start(spec, reserved).await?.join())
         }))
         .await
     }
 
-    /// The same, but all or none: when one fails, those that had started are ended again.
+    /// The same, but all or none: none is in the group before all have started. When one fails, those that had started are ended
+    /// again. Dropping the future leaves nothing behind.
     ///
     /// # Errors
     /// Every failure, in the order of the specifications.
@@ -246,22 +239,26 @@ impl Group {
         I::Item: TryInto<XSpec>,
         <I::Item as TryInto<XSpec>>::Error: Into<SpecError>,
     {
-        let (mut gateways, mut errors) = (Vec::new(), Vec::new());
-        for result in self.make_gateways(specs).await {
+        let starts = self.reserve_all(specs).into_iter().map(|reserved| async {
+            let (spec, reserved) = reserved?;
+            self.start(spec, reserved).await
+        });
+        let (mut started, mut errors) = (Vec::new(), Vec::new());
+        for result in join_all(starts).await {
             match result {
-                Ok(gateway) => gateways.push(gateway),
+                Ok(gateway) => started.push(gateway),
                 Err(error) => errors.push(error),
             }
         }
         if errors.is_empty() {
-            return Ok(gateways);
+            return Ok(started.into_iter().map(Started::join).collect());
         }
         // Nothing runs on them yet: they end at once.
-        join_all(gateways.iter().map(|gateway| self.exit(gateway, UNUSED))).await;
+        join_all(started.iter().map(|started| started.gateway.exit(UNUSED))).await;
         Err(errors)
     }
 
-    /// Starts a gateway by the group's default specification.
+    /// Starts a gateway by the group's default specification. Dropping the future leaves nothing behind.
     ///
     /// # Errors
     /// As [`make_gateway`](Self::make_gateway).
@@ -293,7 +290,7 @@ impl Group {
         self.len() == 0
     }
 
-    /// Runs source code on every gateway.
+    /// Runs source code on every gateway. Dropping the future closes the channels already made, as dropping a [`MultiChannel`] does.
     ///
     /// # Errors
     /// The first gateway on which it could not be sent. Channels already made are closed.
@@ -305,22 +302,24 @@ impl Group {
         Ok(MultiChannel::new(channels.into_iter().collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// Takes a gateway out of the group and ends it; see [`Gateway::exit`].
+    /// Takes a gateway out of the group at once and ends it; see [`Gateway::exit`], also for what dropping the future does.
     pub async fn exit(&self, gateway: &Gateway, patience: Duration) {
-        self.remove(gateway.id());
+        self.remove(gateway);
         gateway.exit(patience).await;
     }
 
     /// Ends all gateways at the same time, each as [`Gateway::exit`] does, and leaves the group empty, ready to be used again.
     ///
-    /// Takes at most `timeout` and 2 s for what has to be killed.
+    /// Takes at most `timeout` and 2 s for what has to be killed. Dropping the future does not take the requests back; those that have
+    /// not ended by then are still in the group, and this may be called again.
     ///
     /// # Errors
     /// [`TerminateError`] names those that were not gone then.
     pub async fn terminate(&self, timeout: Duration) -> Result<(), TerminateError> {
-        let gateways = std::mem::take(&mut self.0.members().gateways);
-        let stuck = join_all(gateways.values().map(|gateway| async {
+        let gateways = self.gateways();
+        let stuck = join_all(gateways.iter().map(|gateway| async {
             let ended = gateway.exit(timeout).await.is_some() || gateway.is_lost();
+            self.remove(gateway);
             (!ended).then(|| gateway.id().to_owned())
         }))
         .await;
@@ -328,11 +327,28 @@ impl Group {
         if stuck.is_empty() { Ok(()) } else { Err(TerminateError { stuck }) }
     }
 
-    fn remove(&self, id: &str) {
-        self.0.members().gateways.retain(|_, gateway| gateway.id() != id);
+    fn remove(&self, gateway: &Gateway) {
+        self.0.members().gateways.retain(|_, member| !member.is_same(gateway));
+    }
+
+    /// All ids first: they depend on the order of the specifications, not on which is faster.
+    fn reserve_all<I>(&self, specs: I) -> Vec<Result<(XSpec, Reserved), GatewayError>>
+    where
+        I: IntoIterator,
+        I::Item: TryInto<XSpec>,
+        <I::Item as TryInto<XSpec>>::Error: Into<SpecError>,
+    {
+        let reserve = |spec: I::Item| {
+            let spec = spec.try_into().map_err(|error| GatewayError::from(error.into()))?;
+            let reserved = self.reserve(&spec)?;
+            Ok((spec, reserved))
+        };
+        specs.into_iter().map(reserve).collect()
     }
 
     fn reserve(&self, spec: &XSpec) -> Result<Reserved, GatewayError> {
+        // What is refused uses no id up.
+        self.0.schemes.kind(spec)?;
         let mut members = self.0.members();
         let id = members.reserve(spec.id())?;
         let place = members.next_place;
@@ -340,7 +356,7 @@ impl Group {
         Ok(Reserved { shared: self.0.clone(), id, place })
     }
 
-    async fn start(&self, spec: XSpec, reserved: Reserved) -> Result<Gateway, GatewayError> {
+    async fn start(&self, spec: XSpec, reserved: Reserved) -> Result<Started, GatewayError> {
         let shared = &self.0;
         let output = match &shared.output {
             Some(output) => output.clone(),
@@ -355,8 +371,7 @@ impl Group {
         let options =
             Options { config, output, start_timeout, schemes, agent_program, warm, asking };
         let gateway = connect(&spec, reserved.id.clone(), options).await?;
-        shared.members().gateways.insert(reserved.place, gateway.clone());
-        Ok(gateway)
+        Ok(Started { gateway, reserved })
     }
 }
 
@@ -397,6 +412,21 @@ struct Reserved {
     shared: Arc<Shared>,
     id: String,
     place: u64,
+}
+
+/// A gateway that is not in the group yet. Dropping it ends it, and frees its id.
+struct Started {
+    // Before the id: that is free when nothing bears it.
+    gateway: Gateway,
+    reserved: Reserved,
+}
+
+impl Started {
+    fn join(self) -> Gateway {
+        let Self { gateway, reserved } = self;
+        reserved.shared.members().gateways.insert(reserved.place, gateway.clone());
+        gateway
+    }
 }
 
 impl Drop for Reserved {

@@ -46,6 +46,9 @@ impl MultiChannel {
 
     /// Sends one item on every channel. A result for each, in order: one that fails does not keep
     /// the others from it.
+    ///
+    /// Not cancel safe as a whole: a dropped future has sent the item, whole, on those channels whose remote code was reading, and
+    /// not on the others.
     pub async fn send_each<T: Serialize + ?Sized>(
         &mut self,
         item: &T,
@@ -53,24 +56,34 @@ impl MultiChannel {
         join_all(self.channels.iter_mut().map(|channel| channel.send(item))).await
     }
 
-    /// Receives one item from every channel. A result for each, in order. Waits for the slowest; dropping the
-    /// future loses the items of the faster ones: where that may happen, use
-    /// [`receive_each_within`](Self::receive_each_within).
+    /// Receives one item from every channel. A result for each, in order. Waits for the slowest.
+    ///
+    /// Cancel safe: items are taken when each channel has one, all at once.
     pub async fn receive_each<T: DeserializeOwned>(&mut self) -> Vec<Result<T, ReceiveError>> {
-        join_all(self.channels.iter_mut().map(Channel::receive)).await
+        let ready = join_all(self.channels.iter_mut().map(Channel::readable)).await;
+        self.received(ready)
     }
 
     /// The same, but waits for no channel longer than `limit`: [`ReceiveError::TimedOut`] for one that has sent nothing
-    /// by then. Its item is not lost, it is the next one received.
+    /// by then. Its item is not lost, it is the next one received. Cancel safe in the same way.
     pub async fn receive_each_within<T: DeserializeOwned>(
         &mut self,
         limit: Duration,
     ) -> Vec<Result<T, ReceiveError>> {
-        join_all(self.channels.iter_mut().map(|channel| async {
-            let received = tokio::time::timeout(limit, channel.receive()).await;
-            received.unwrap_or(Err(ReceiveError::TimedOut))
+        let ready = join_all(self.channels.iter_mut().map(|channel| async {
+            let ready = tokio::time::timeout(limit, channel.readable()).await;
+            ready.unwrap_or(Err(ReceiveError::TimedOut))
         }))
-        .await
+        .await;
+        self.received(ready)
+    }
+
+    fn received<T: DeserializeOwned>(
+        &mut self,
+        ready: Vec<Result<(), ReceiveError>>,
+    ) -> Vec<Result<T, ReceiveError>> {
+        let each = ready.into_iter().zip(&mut self.channels);
+        each.map(|(ready, channel)| ready.and_then(|()| channel.received())).collect()
     }
 
     /// Raises `KeyboardInterrupt` in the code that runs on each channel.
@@ -88,7 +101,7 @@ impl MultiChannel {
         (senders, ReceiveQueue { streams: streams.collect() })
     }
 
-    /// Waits until the remote side of every channel is done. A result for each, in order.
+    /// Waits until the remote side of every channel is done. A result for each, in order. Cancel safe.
     pub async fn wait_close(&self) -> Vec<Result<(), WaitError>> {
         join_all(self.channels.iter().map(Channel::wait_close)).await
     }

@@ -274,3 +274,66 @@ async fn a_channel_is_a_sink_and_a_stream() {
     })
     .await;
 }
+
+/// What `tracing` is told on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn take(&self) -> String {
+        String::from_utf8(std::mem::take(&mut self.0.lock().unwrap())).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn an_error_that_nobody_receives_is_a_warning() {
+    let group = group();
+    let Some(gw) = popen(&group).await else { return };
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _default = tracing::subscriber::set_default(subscriber);
+
+    let ended = async |interrupt: bool| {
+        let source = "channel.send(1)\nchannel.receive()\n1/0";
+        let mut channel = gw.remote_exec(source).await.unwrap();
+        assert_eq!(bounded(channel.receive::<i64>()).await.unwrap(), 1);
+        if interrupt {
+            channel.interrupt();
+        } else {
+            channel.send(&()).await.unwrap();
+        }
+        while !channel.is_closed() {
+            tokio::task::yield_now().await;
+        }
+        channel
+    };
+    drop(ended(false).await);
+    let warning = log.take();
+    for part in ["WARN", "gateway=\"gw0\"", "nobody received", "1/0", "ZeroDivisionError"] {
+        assert!(warning.contains(part), "{part}: {warning}");
+    }
+    // Who has heard of it, or has asked for it, needs no warning.
+    let mut received = ended(false).await;
+    assert!(bounded(received.receive::<i64>()).await.is_err());
+    drop((received, ended(true).await));
+    let waiting = gw.remote_exec("channel.send(1)\nchannel.receive()").await.unwrap();
+    bounded(group.terminate(Duration::from_millis(100))).await.unwrap();
+    drop(waiting);
+    assert_eq!(log.take(), "");
+}

@@ -18,12 +18,15 @@ async fn ids_follow_the_specifications_and_are_unique() {
     let Some(spec) = spec() else { return };
     let group = group();
     let named = format!("{spec}//id=gw1");
-    let specs = [spec.as_str(), named.as_str(), spec.as_str(), "popen//popen", named.as_str()];
+    let (twice, unknown) = ("popen//popen", "popen//pyhton=python3");
+    // What is refused uses no id up, wherever it is found out.
+    let specs = [spec.as_str(), named.as_str(), unknown, twice, spec.as_str(), named.as_str()];
     let results = bounded(group.make_gateways(specs)).await;
     let ids: Vec<_> = results.iter().map(|result| result.as_ref().ok().map(|gw| gw.id())).collect();
-    assert_eq!(ids, [Some("gw0"), Some("gw1"), Some("gw2"), None, None]);
+    assert_eq!(ids, [Some("gw0"), Some("gw1"), None, None, Some("gw2"), None]);
+    assert!(matches!(results[2], Err(GatewayError::Spec(_))));
     assert!(matches!(results[3], Err(GatewayError::Spec(_))));
-    assert!(matches!(&results[4], Err(GatewayError::DuplicateId(id)) if id == "gw1"));
+    assert!(matches!(&results[5], Err(GatewayError::DuplicateId(id)) if id == "gw1"));
     assert_eq!(group.len(), 3);
     assert_eq!(group.get("gw1").unwrap().id(), "gw1");
     assert!(group.get("gw9").is_none());

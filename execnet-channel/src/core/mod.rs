@@ -410,6 +410,14 @@ impl Connection {
         self.flush_ending(id);
     }
 
+    /// The error that the peer closed the channel with, while the application has not been told of it: neither received
+    /// it nor waited for the close, nor interrupted what runs there before it came.
+    #[must_use]
+    pub fn unread_fault(&self, id: ChannelId) -> Option<&Fault> {
+        let slot = self.channels.get(&id)?;
+        slot.fault.as_deref().filter(|_| !slot.fault_told)
+    }
+
     /// The application lets go of the channel: it is closed, and its unread messages are dropped.
     pub fn forget(&mut self, id: ChannelId) {
         self.close(id, None);
@@ -445,6 +453,7 @@ impl Connection {
         let end = self.error.clone();
         let slot = self.channels.get_mut(&id)?;
         if slot.receiving == Receiving::Closed {
+            slot.fault_told = true;
             return Some(match &slot.fault {
                 Some(fault) => Err(ReceiveError::Remote(Fault::clone(fault))),
                 None => Ok(()),
@@ -480,8 +489,9 @@ impl Connection {
 
     /// Asks the far end to stop what runs on this channel.
     pub fn interrupt(&mut self, id: ChannelId) {
-        let open = self.channels.get(&id).is_some_and(|slot| !slot.is_closed_here());
-        if open && self.error.is_none() {
+        let Some(slot) = self.channels.get_mut(&id) else { return };
+        if self.error.is_none() && !slot.is_closed_here() {
+            slot.fault_told |= slot.fault.is_none();
             self.out.push_ordered(&Frame::Interrupt(id));
         }
     }

@@ -113,6 +113,7 @@ impl Connection {
     fn end_of(&mut self, id: ChannelId) -> Result<bool, ReceiveError> {
         let Some(slot) = self.channels.get_mut(&id) else { return Ok(true) };
         if let Some(fault) = &slot.fault {
+            slot.fault_told = true;
             return Err(ReceiveError::Remote((**fault).clone()));
         }
         if slot.is_ended() {

@@ -74,6 +74,8 @@ pub(crate) struct Slot {
     pub(crate) partial: Option<Box<Partial>>,
     /// What the peer's CLOSE said.
     pub(crate) fault: Option<Box<Fault>>,
+    /// The application knows of that, or has asked for it by an interrupt.
+    pub(crate) fault_told: bool,
 
     /// Somebody wants to hear when a message can be sent, or is there, or the peer has closed.
     pub(crate) want_writable: bool,
@@ -100,6 +102,7 @@ impl Slot {
             inbox: Inbox::default(),
             partial: None,
             fault: None,
+            fault_told: false,
             want_writable: false,
             want_readable: false,
             want_closed: false,

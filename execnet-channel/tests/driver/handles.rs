@@ -115,3 +115,66 @@ async fn values_that_are_not_of_the_type_asked_for_cost_only_themselves() {
     assert!(matches!(wrong, Err(ReceiveError::Decode(_))), "{wrong:?}");
     assert_eq!(now(far.recv_value::<u32>()).unwrap(), Some(7));
 }
+
+#[tokio::test]
+async fn readable_tells_when_there_is_something_and_takes_nothing() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    assert!(far.try_recv().is_none());
+    let mut waiting = Task::new(far.readable());
+    assert!(!waiting.poll());
+    now(channel.send(message(0))).unwrap();
+    now(channel.send(message(1))).unwrap();
+    ends.run();
+    assert!(waiting.poll_if_woken());
+    drop(waiting);
+    now(far.readable()).unwrap();
+    assert_eq!(far.try_recv().unwrap().unwrap(), Some(message(0)));
+    assert_eq!(now(far.recv()).unwrap(), Some(message(1)));
+    assert!(far.try_recv().is_none());
+    channel.close_with_error(Fault::new("Oops", "no"));
+    ends.run();
+    for _ in 0..2 {
+        let error = now(far.readable());
+        assert!(matches!(error, Err(ReceiveError::Remote(_))), "{error:?}");
+        let error = far.try_recv();
+        assert!(matches!(error, Some(Err(ReceiveError::Remote(_)))), "{error:?}");
+    }
+    channel = ends.open().0;
+    ends.run();
+    // Its other end is gone.
+    now(channel.readable()).unwrap();
+    assert_eq!(channel.try_recv().unwrap().unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_error_that_goes_with_its_channel_unread_is_reported() {
+    let mut ends = Ends::new(1 << 20);
+    let (tell, told) = std::sync::mpsc::channel();
+    ends.b.mux.on_unread_error(move |id, fault| tell.send((id, fault.kind)).unwrap());
+    let mut fail = |interrupt: bool| {
+        let (mut channel, far) = ends.open();
+        now(channel.send(message(0))).unwrap();
+        if interrupt {
+            far.interrupt();
+        }
+        channel.close_with_error(Fault::new("Oops", "no"));
+        ends.run();
+        far
+    };
+    let unread = fail(false);
+    let id = unread.id();
+    let (sender, receiver) = unread.split();
+    drop(receiver);
+    assert!(told.try_recv().is_err(), "a half of it is left");
+    drop(sender);
+    assert_eq!(told.try_recv().unwrap(), (id, "Oops".to_owned()));
+
+    // Whoever has received it, waited for it or asked for it knows.
+    let mut received = fail(false);
+    assert!(now(received.recv()).is_ok() && now(received.recv()).is_err());
+    let waited = fail(false);
+    assert!(now(waited.wait_close()).is_err());
+    drop((received, waited, fail(true)));
+    assert!(told.try_recv().is_err());
+}

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use execnet_channel::Message;
 use execnet_proto::Value;
 use futures_core::Stream;
 use futures_sink::Sink;
@@ -28,7 +29,7 @@ pub struct ChannelReader {
 
 /// Sends what is written as `bytes` items of at most 64 KiB; from [`Sender::into_writer`].
 ///
-/// Waits while the remote code does not read. Flushing waits until all has been handed to the connection; shutting down tells
+/// Waits while the remote code does not read; keeps nothing back, so what a write has taken arrives. Shutting down tells
 /// the remote side that no more comes, as dropping it does.
 #[derive(Debug)]
 pub struct ChannelWriter {
@@ -114,16 +115,12 @@ impl AsyncWrite for ChannelWriter {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut sender = Pin::new(&mut self.get_mut().sender);
-        ready!(sender.as_mut().poll_ready(cx)).map_err(send_error)?;
         let amount = buf.len().min(LONGEST_ITEM);
         if amount > 0 {
-            let item = Value::Bytes(Bytes::copy_from_slice(&buf[..amount]));
-            sender.as_mut().start_send(item).map_err(send_error)?;
-            // Sent at once where that is possible; a lone write must not wait for the next one.
-            if let Poll::Ready(result) = sender.poll_flush(cx) {
-                result.map_err(send_error)?;
-            }
+            let item = Bytes::copy_from_slice(&buf[..amount]);
+            // One that has to wait is copied again: none is taken that a drop would lose.
+            let message = &mut Some(Message::bytes(item));
+            ready!(self.get_mut().sender.poll_send(cx, message)).map_err(send_error)?;
         }
         Poll::Ready(Ok(amount))
     }

@@ -14,7 +14,7 @@ use execnet_proto::{ChannelId, Fault, Value};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::convert::{item, message, send_result, typed, value, wait_result};
+use self::convert::{immediate, item, message, send_result, typed, value, wait_result};
 pub use self::file::{ChannelReader, ChannelWriter};
 use self::stream::{Inquest, Receiving};
 use crate::{Gateway, ReceiveError, SendError, WaitError};
@@ -22,7 +22,8 @@ use crate::{Gateway, ReceiveError, SendError, WaitError};
 /// A two-way stream of items between this program and code on a gateway.
 ///
 /// Items are anything serde can serialize, or a [`Value`] where Python's types matter. Dropping the
-/// channel closes it; the remote code finds out when it next sends or receives.
+/// channel closes it; the remote code finds out when it next sends or receives. A remote exception that nobody has received by then
+/// is logged as a warning, with its traceback (crate `tracing`); one that followed an [`interrupt`](Self::interrupt) is not.
 ///
 /// As a `Stream` it yields [`Value`]s, then at most one error, then ends. A dead worker is such an
 /// error: it never looks like a clean end. As a `Sink` it takes [`Value`]s.
@@ -155,6 +156,23 @@ impl Channel {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.inner.is_closed()
+    }
+
+    /// Waits until there is an item, or the end, for [`received`](Self::received). Takes nothing. Cancel safe.
+    pub(crate) async fn readable(&mut self) -> Result<(), ReceiveError> {
+        match self.inner.readable().await {
+            Ok(()) => Ok(()),
+            Err(error) => item(Err(error), &self.gateway).await.map(drop),
+        }
+    }
+
+    /// What [`readable`](Self::readable) has waited for.
+    pub(crate) fn received<T: DeserializeOwned>(&mut self) -> Result<T, ReceiveError> {
+        match self.inner.try_recv() {
+            Some(Ok(Some(message))) => typed(message, &self.gateway),
+            Some(Ok(None)) | None => Err(ReceiveError::End),
+            Some(Err(error)) => Err(immediate(error)),
+        }
     }
 
     /// Waits until the remote code is done with the channel. Cancel safe.

@@ -103,6 +103,17 @@ fn poll_sent(
     Poll::Ready(Err(ready!(inquest.poll(cx, gateway)).into()))
 }
 
+impl Sender {
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        message: &mut Option<Message>,
+    ) -> Poll<Result<(), SendError>> {
+        let Self { inner, gateway, inquest } = self;
+        poll_sent(cx, gateway, inquest, |cx| inner.poll_send(cx, message))
+    }
+}
+
 /// Both are sinks in the same way.
 macro_rules! value_sink {
     ($type:ty) => {

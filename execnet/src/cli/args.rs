@@ -13,7 +13,7 @@ pub(super) struct Args {
 
 const STATUS: &str = "\
 Environment:
-  EXECNET_LOG  what to log on stderr: a level (info, debug, trace), or TARGET=LEVEL,...
+  EXECNET_LOG  what to log on stderr: a level (info, debug, trace), or TARGET=LEVEL,...; default: warnings
 
 Exit status:
   0    everything ran to its end

@@ -5,12 +5,16 @@ use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
-/// Names what is to be logged, as `debug` or `execnet=trace,warn`; nothing is without it.
+/// Names what is to be logged, as `debug` or `execnet=trace,warn`.
 const VARIABLE: &str = "EXECNET_LOG";
+
+/// Without it: warnings, but for those that the command itself turns into an error and an exit code.
+const DEFAULT: &str = "warn,execnet::failed=off";
 
 /// Logs to stderr what the variable asks for.
 pub(super) fn init() -> Result<(), String> {
-    let Some(text) = env::var_os(VARIABLE).filter(|text| !text.is_empty()) else { return Ok(()) };
+    let text = env::var_os(VARIABLE).filter(|text| !text.is_empty());
+    let text = text.unwrap_or_else(|| DEFAULT.into());
     let text = text.to_string_lossy();
     let filter = EnvFilter::try_new(&*text).map_err(|error| {
         format!("{VARIABLE}={text:?}: {error}; expected a level (debug) or TARGET=LEVEL,…")

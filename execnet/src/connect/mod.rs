@@ -97,7 +97,7 @@ pub(crate) async fn connect(
                 "started"
             );
         }
-        Err(error) => tracing::warn!(%error, "did not start"),
+        Err(error) => tracing::warn!(target: "execnet::failed", %error, "did not start"),
     }
     result
 }

@@ -272,7 +272,7 @@ async fn a_termination_may_be_begun_again() {
             bounded(channel.receive::<i64>()).await.unwrap();
         }
         if steps(times, group.terminate(PATIENCE)).await.is_none() {
-            assert!(group.len() > 0, "they have not ended");
+            assert!(!group.is_empty(), "they have not ended");
             bounded(group.terminate(PATIENCE)).await.unwrap();
         }
         assert!(group.is_empty());

@@ -64,7 +64,8 @@ pub struct Config {
     /// Promised to the peer in milliseconds, who may take us for dead after three times as long.
     pub keepalive: Option<Duration>,
     /// Take the peer for dead when nothing was received for so long; longer than zero, `None`, the default, for never.
-    /// Should be at least twice `keepalive`. All channels then end with [`ConnectionError::NoAnswer`](crate::ConnectionError::NoAnswer).
+    /// Should be at least twice `keepalive`. It runs on while the link is not read because [`Incoming`](crate::Incoming) holds output that
+    /// nobody takes: take it, or drop the `Incoming`. All channels then end with [`ConnectionError::NoAnswer`](crate::ConnectionError::NoAnswer).
     pub idle_timeout: Option<Duration>,
     /// The rest of our HELLO: software, facts, settings, features. Its limits are replaced by the above.
     pub hello: Hello,

@@ -22,7 +22,9 @@ use crate::{Config, ConfigError, ConnectionError, OpenError};
 
 /// Many channels over one stream. Cheap to clone; all clones are the same connection.
 ///
-/// The connection is closed when the last handle, those of its channels and [`Incoming`] included, has been dropped.
+/// The connection is closed when the last handle, those of its channels and [`Incoming`] included, has been dropped: after what was accepted for
+/// sending has been sent. That waits for a peer that is alive and does not read, for as long as the [`Driver`] is polled; `idle_timeout` finds only
+/// one that is silent. Put a time limit on the driver's future, or call [`close`](Self::close), where that may not be.
 #[must_use = "dropping the last handle closes the connection"]
 #[derive(Clone, Debug)]
 pub struct Mux {

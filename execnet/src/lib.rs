@@ -7,6 +7,8 @@ mod gateway;
 pub use gateway::{Gateway, Info};
 mod group;
 pub use group::{Group, GroupBuilder};
+mod default_group;
+pub use default_group::{default_group, make_gateway};
 mod call;
 mod channel;
 pub use channel::{Channel, ChannelReader, ChannelWriter, Receiver, Sender, TypedChannel};

@@ -178,3 +178,24 @@ async fn all_or_none() {
     assert_eq!(group.make_default_gateway().await.unwrap().id(), "gw0");
     group.terminate(Duration::from_secs(5)).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_whole_process_shares_a_group() {
+    let Some(spec) = spec() else { return };
+    let gw = bounded(execnet::make_gateway(spec.as_str())).await.unwrap();
+    assert!(execnet::default_group().get(gw.id()).unwrap().is_same(&gw));
+    // From a thread without a runtime it is the same group, and the gateway can be used there.
+    let id = gw.id().to_owned();
+    let there = tokio::task::spawn_blocking(move || {
+        let gw = execnet::blocking::make_gateway(spec.as_str()).unwrap();
+        assert_eq!(execnet::blocking::default_group().len(), 2);
+        let first = execnet::blocking::default_group().get(&id).unwrap();
+        let mut channel = first.remote_exec("channel.send(6 * 7)").unwrap();
+        assert_eq!(channel.receive::<i64>().unwrap(), 42);
+        gw.id().to_owned()
+    });
+    let id = bounded(there).await.unwrap();
+    assert!(execnet::default_group().get(&id).is_some());
+    bounded(execnet::default_group().terminate(Duration::from_secs(5))).await.unwrap();
+    assert!(execnet::default_group().is_empty());
+}

@@ -22,6 +22,24 @@ pub struct Group(crate::Group);
 #[must_use]
 pub struct GroupBuilder(crate::GroupBuilder);
 
+/// The group of the whole process: [`crate::default_group`].
+#[must_use]
+pub fn default_group() -> Group {
+    Group(crate::default_group().clone())
+}
+
+/// Starts a gateway in the [`default_group`]; see [`Group::make_gateway`].
+///
+/// # Errors
+/// [`GatewayError`]; nothing is left behind then.
+pub fn make_gateway<S>(spec: S) -> Result<Gateway, GatewayError>
+where
+    S: TryInto<XSpec>,
+    S::Error: Into<SpecError>,
+{
+    default_group().make_gateway(spec)
+}
+
 impl GroupBuilder {
     /// What [`Group::make_default_gateway`] starts; default `popen`.
     pub fn default_spec(self, spec: impl Into<String>) -> Self {

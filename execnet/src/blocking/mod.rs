@@ -77,5 +77,5 @@ pub use callback::CallbackHandle;
 pub use channel::{Channel, Receiver, Sender, TypedChannel};
 pub use file::{ChannelReader, ChannelWriter};
 pub use gateway::Gateway;
-pub use group::{Group, GroupBuilder};
+pub use group::{Group, GroupBuilder, default_group, make_gateway};
 pub use multi::{MultiChannel, ReceiveQueue, TimedOut};

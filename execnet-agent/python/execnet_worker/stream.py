@@ -19,6 +19,7 @@ except ImportError:
 END = object()
 """In an inbox: nothing more comes. It stays there, for every reader to see."""
 
+_MOST_KEPT = 524288
 _NUDGE = object()
 
 
@@ -131,9 +132,11 @@ class Stream(Account):
     def is_due(self):
         """Whether to give credit back: when half of the window, with a header, would not be left.
 
-        A sender whose fragments are half of it, the longest allowed, never waits in vain then.
+        A sender whose fragments are half of it, the longest allowed, never waits in vain then. Of a
+        large window more than half must be on its way to fill a distant link.
         """
-        return 2 * (self.taken + self.exempt - self.returned) >= self.window - 16
+        due = self.taken + self.exempt - self.returned
+        return 2 * due >= self.window - 16 or due >= _MOST_KEPT
 
     def _await_entry(self, timeout):
         if (self.over or self.closed) and not self.inbox.qsize():

@@ -13,6 +13,10 @@
 
 use execnet_proto::MAX_WINDOW;
 
+/// The most credit that a channel keeps back to announce it at once, in bytes. With a window of 4 MiB, 3.5 MiB can be
+/// on their way: at 20 ms that is 171 MiB/s; where half was kept, it was 98, not the 119 of 1 Gbit/s.
+const MOST_KEPT: u32 = 512 << 10;
+
 /// What one side may still send.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SendWindow {
@@ -104,10 +108,13 @@ impl RecvWindow {
     }
 
     /// Credit that a channel should announce now: 0 while the peer can well go on without, which it
-    /// can with half of the window. All that is held will be read by one reader, in order.
+    /// can with half of the window. Of a large window more than half must be on its way to fill a
+    /// distant link, so there it is announced sooner. All that is held will be read by one reader,
+    /// in order.
     #[must_use]
     pub(crate) const fn take_grant(&mut self) -> u32 {
-        self.grant_from(self.window / 2)
+        let half = self.window / 2;
+        self.grant_from(if half < MOST_KEPT { half } else { MOST_KEPT })
     }
 
     /// The same for a window that many readers share. Here half of the whole would be a trap: with
@@ -186,6 +193,16 @@ mod tests {
         window.release(1);
         assert_eq!(window.take_grant(), 50);
         assert_eq!(window.available(), 50);
+    }
+
+    #[test]
+    fn a_large_window_gives_credit_back_long_before() {
+        let mut window = RecvWindow::new(4 << 20);
+        assert!(window.receive(4 << 20));
+        window.release(MOST_KEPT - 1);
+        assert_eq!(window.take_grant(), 0);
+        window.release(1);
+        assert_eq!(window.take_grant(), MOST_KEPT);
     }
 
     #[test]

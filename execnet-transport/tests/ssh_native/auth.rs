@@ -125,6 +125,32 @@ async fn the_keys_of_an_agent() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_the_agent_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = dir.path().join("authority");
+    let setting = format!("TrustedUserCAKeys {}.pub", authority.display());
+    let keygen = |arguments: &[&str]| {
+        let made = Command::new("ssh-keygen").arg("-q").args(arguments).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    };
+    for kind in ["ed25519", "rsa"] {
+        let _ = std::fs::remove_file(&authority);
+        keygen(&["-t", "ed25519", "-N", "", "-f", authority.to_str().unwrap()]);
+        let Some(sshd) = Sshd::builder().setting(&setting).start() else { return };
+        let key = make_key(&sshd, "certified", &["-t", kind, "-N", ""], false);
+        let public = format!("{}.pub", key.display());
+        keygen(&["-s", authority.to_str().unwrap(), "-I", "me", "-n", &sshd.user(), &public]);
+        let agent = Agent::start(&sshd, &[&key]);
+        let mut config = config(&sshd);
+        config.identity_agent = Some(agent.socket.clone());
+        config.identity_files = Vec::new();
+        assert_eq!(output(config.clone(), "echo hi").await, "hi\n", "{kind}");
+        config.identities_only = true;
+        denied(refusal(config).await);
+    }
+}
+
+#[tokio::test]
 async fn an_agent_that_is_not_there_is_told_and_the_files_are_tried() {
     let Some(sshd) = Sshd::start() else { return };
     let mut config = config(&sshd);

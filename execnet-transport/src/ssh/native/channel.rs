@@ -35,6 +35,8 @@ struct Status {
     ending: Option<Ending>,
     /// The channel is closed, or the connection is gone.
     over: bool,
+    /// We have given it up: whatever follows is our doing.
+    abandoned: bool,
     /// Why the connection is gone, if the channel was not closed before.
     lost: Option<Arc<str>>,
 }
@@ -114,7 +116,7 @@ impl Shared {
     /// The connection is gone, without a word from the channel.
     pub(super) fn lose(&self, why: impl Into<Arc<str>>) {
         self.status.send_modify(|status| {
-            if !status.over {
+            if !status.over && !status.abandoned {
                 status.lost = Some(why.into());
             }
         });
@@ -123,6 +125,7 @@ impl Shared {
 
     /// We want no more of it: both directions end at once.
     pub(super) fn abandon(&self) {
+        self.status.send_modify(|status| status.abandoned = true);
         self.stdout.kill();
         self.stderr.kill();
         self.to_send.kill();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::AgentSessionBinding;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::{PrivateKey, PublicKey, decode_secret_key};
+use russh::keys::{Certificate, PrivateKey, PublicKey, decode_secret_key};
 use tokio::net::UnixStream;
 
 use crate::ssh::Config;
@@ -31,6 +31,8 @@ pub(super) struct Candidate {
 #[derive(Clone)]
 pub(super) enum Private {
     Agent,
+    /// The agent has it, with a certificate to show in place of the key.
+    Certified(Box<Certificate>),
     Open(Box<PrivateKey>),
     /// The text of a file that wants a passphrase.
     Locked {
@@ -75,32 +77,45 @@ pub(super) async fn find(
 /// As OpenSSH does: first the agent's keys that a file names, then the agent's others, then those that only files hold.
 fn in_order(
     files: Vec<File>,
-    held: Vec<(PublicKey, String)>,
+    held: Vec<AgentIdentity>,
     identities_only: bool,
 ) -> VecDeque<Candidate> {
-    let same = |file: &File, key: &PublicKey| {
-        file.public.as_ref().is_some_and(|public| public.key_data() == key.key_data())
+    // Certificates beside files are for the ssh program, so that a file names none.
+    let names = |file: &File, identity: &AgentIdentity| match (&file.public, identity) {
+        (Some(public), AgentIdentity::PublicKey { key, .. }) => public.key_data() == key.key_data(),
+        _ => false,
     };
-    let by_agent = |public: &PublicKey, shown: String| Candidate {
-        public: Some(public.clone()),
-        private: Private::Agent,
+    let by_agent = |identity: &AgentIdentity, shown: String| Candidate {
+        public: Some(identity.public_key().into_owned()),
+        private: match identity {
+            AgentIdentity::PublicKey { .. } => Private::Agent,
+            AgentIdentity::Certificate { certificate, .. } => {
+                Private::Certified(Box::new(certificate.clone()))
+            }
+        },
         shown,
     };
     let mut candidates = VecDeque::new();
     for file in &files {
-        if let Some((key, _)) = held.iter().find(|(key, _)| same(file, key)) {
-            candidates.push_back(by_agent(key, file.path.display().to_string()));
+        if let Some(identity) = held.iter().find(|identity| names(file, identity)) {
+            candidates.push_back(by_agent(identity, file.path.display().to_string()));
         }
     }
     if !identities_only {
-        for (key, comment) in &held {
-            if !files.iter().any(|file| same(file, key)) {
-                candidates.push_back(by_agent(key, format!("agent's {comment}")));
+        for identity in &held {
+            if !files.iter().any(|file| names(file, identity)) {
+                let shown = match identity {
+                    AgentIdentity::PublicKey { comment, .. } => format!("agent's {comment}"),
+                    AgentIdentity::Certificate { comment, .. } => {
+                        format!("agent's certificate {comment}")
+                    }
+                };
+                candidates.push_back(by_agent(identity, shown));
             }
         }
     }
     for file in files {
-        let is_held = held.iter().any(|(key, _)| same(&file, key));
+        let is_held = held.iter().any(|identity| names(&file, identity));
         if let Some(private) = file.private.filter(|_| !is_held) {
             let shown = file.path.display().to_string();
             candidates.push_back(Candidate { public: file.public, private, shown });
@@ -112,7 +127,7 @@ fn in_order(
 async fn ask_agent(
     socket: &Path,
     binding: Option<&AgentSessionBinding>,
-) -> Result<(Agent, Vec<(PublicKey, String)>), String> {
+) -> Result<(Agent, Vec<AgentIdentity>), String> {
     let stream = UnixStream::connect(socket).await.map_err(|error| error.to_string())?;
     let mut agent = Agent::connect(stream);
     if let Some(binding) = binding {
@@ -120,12 +135,7 @@ async fn ask_agent(
         let _ = agent.bind_session(binding, false).await;
     }
     let identities = agent.request_identities().await.map_err(|error| error.to_string())?;
-    let keys = identities.into_iter().filter_map(|identity| match identity {
-        AgentIdentity::PublicKey { key, comment } => Some((key, comment)),
-        // Its plain key is listed besides.
-        AgentIdentity::Certificate { .. } => None,
-    });
-    Ok((agent, keys.collect()))
+    Ok((agent, identities))
 }
 
 /// What an identity file and the `.pub` beside it hold.

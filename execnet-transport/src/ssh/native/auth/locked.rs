@@ -16,7 +16,9 @@ pub(super) async fn unlock(
 ) -> Result<PrivateKey, String> {
     let (path, text) = match &candidate.private {
         Private::Open(key) => return Ok((**key).clone()),
-        Private::Agent => return Err("only the agent has the private half".to_owned()),
+        Private::Agent | Private::Certified(_) => {
+            return Err("only the agent has the private half".to_owned());
+        }
         Private::Locked { path, text } => (path, text),
     };
     let prompt =

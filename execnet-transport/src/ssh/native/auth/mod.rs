@@ -160,7 +160,14 @@ impl Login<'_> {
         let mut signer = signer::Signer { candidate: &candidate, agent, prompt: self.prompt };
         let user = &self.config.user;
         let handle = &mut self.session.handle;
-        match handle.authenticate_publickey_with(user, public, hash, &mut signer).await {
+        let answer = match &candidate.private {
+            keys::Private::Certified(certificate) => {
+                let certificate = (**certificate).clone();
+                handle.authenticate_certificate_with(user, certificate, hash, &mut signer).await
+            }
+            _ => handle.authenticate_publickey_with(user, public, hash, &mut signer).await,
+        };
+        match answer {
             Ok(answer) => self.take(answer),
             Err(signer::SignError::Gone) => Err(Refused::Lost),
             Err(signer::SignError::Cannot(why)) => {
@@ -188,8 +195,12 @@ impl Login<'_> {
         let algorithm = public.algorithm();
         let hash = self.hash(&algorithm).await?;
         let name = match (&algorithm, hash) {
-            (Algorithm::Rsa { .. }, hash) => Algorithm::Rsa { hash }.as_str().to_owned(),
-            (other, _) => other.as_str().to_owned(),
+            (Algorithm::Rsa { .. }, hash) => Algorithm::Rsa { hash },
+            (other, _) => other.clone(),
+        };
+        let name = match candidate.private {
+            keys::Private::Certified(_) => name.to_certificate_type(),
+            _ => name.as_str().to_owned(),
         };
         let accepted = &self.config.public_key_algorithms;
         if !accepted.is_empty() && !accepted.contains(&name) {

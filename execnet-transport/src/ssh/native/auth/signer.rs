@@ -39,7 +39,7 @@ impl russh::Signer for Signer<'_> {
         hash: Option<HashAlg>,
         to_sign: Vec<u8>,
     ) -> Result<Vec<u8>, SignError> {
-        if let Private::Agent = self.candidate.private {
+        if let Private::Agent | Private::Certified(_) = self.candidate.private {
             let agent = self.agent.as_mut();
             let agent = agent.ok_or_else(|| SignError::Cannot("the agent is gone".to_owned()))?;
             let signed = agent.sign_request(key, hash, to_sign).await;

@@ -173,3 +173,20 @@ frames("exec_at_the_connector", frame(3, 2), flags=CONNECTOR | WHOLE)
 frames("output_at_the_far_end", frame(0x82, 0, b"\x01x"))
 frames("answers_to_our_channels", *[frame(0x10, n, b"x") + frame(6, n) for n in (1, 3, 5)], flags=CONNECTOR | WHOLE)
 frames("farewell", frame(6, 0))
+
+# hello_server: how it is cut and whether the preamble is the input's own, then the stream.
+def greeting(name, *parts, cut=0x0d):
+    seed("hello_server", name, bytes([cut]) + b"".join(parts))
+
+
+greeting("minimal", golden["hello_minimal"])
+greeting("own_preamble", magic, golden["hello_minimal"], cut=0x0c)
+greeting("with_what_follows", golden["hello_minimal"], golden["open"], golden["data_bytes"], cut=0xff)
+greeting("native_worker", frame(1, 0, b"\xa2\x68versions\x82\x01\x01\x68settings\xa1\x66worker\x66native"))
+greeting("python_is_no_list", frame(1, 0, b"\xa2\x68versions\x82\x01\x01\x68settings\xa1\x66python\x63abc"))
+greeting("variable_with_nul", frame(1, 0, b"\xa2\x68versions\x82\x01\x01\x68settings\xa1\x63env\xa1\x61A\x61\x00"))
+greeting("claims_16_mib", b"\x01\xff\xff\xff\0\0\0\0")
+greeting("another_frame_first", golden["open"])
+greeting("line_of_py_execnet", b"'import os'\n", cut=0x02)
+greeting("http", b"GET / HTTP/1.1\r\n\r\n", cut=0x06)
+greeting("byte_by_byte", golden["hello_minimal"], golden["ping"], golden["close"], cut=0x01)

@@ -35,6 +35,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: TokenCommand,
     },
+    /// Print a server in Python alone, for hosts where no binary may be put; its first lines tell what it lacks
+    Script,
     /// Ask a server that runs on this machine how it is: a line of JSON
     Status {
         /// Its control socket
@@ -180,7 +182,7 @@ impl Command {
             // Its standard error is the gateway's output.
             Self::Stdio => None,
             Self::Serve(_) => Some("info"),
-            Self::Token { .. } | Self::Status { .. } => None,
+            Self::Token { .. } | Self::Script | Self::Status { .. } => None,
         }
     }
 }

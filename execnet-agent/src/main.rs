@@ -72,6 +72,10 @@ async fn run(command: Command) -> Outcome {
                 Err(error) => fail(error),
             }
         }
+        Command::Script => {
+            print!("{}", execnet_agent::server_script());
+            Outcome::Success
+        }
         Command::Status { control } => match execnet_agent::server::status(&control).await {
             Ok(line) => {
                 print!("{line}");

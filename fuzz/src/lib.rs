@@ -4,6 +4,7 @@
 mod core_bytes;
 mod core_ops;
 mod decode;
+mod hello_server;
 mod marshal;
 mod value;
 mod xspec;
@@ -11,6 +12,7 @@ mod xspec;
 pub use core_bytes::core_bytes;
 pub use core_ops::core_ops;
 pub use decode::{decode, decode_cut};
+pub use hello_server::hello_server;
 pub use marshal::marshal;
 pub use value::value;
 pub use xspec::xspec;
@@ -19,9 +21,10 @@ pub use xspec::xspec;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("decode", decode),
     ("decode_cut", decode_cut),
+    ("hello_server", hello_server),
     ("value", value),
     ("marshal", marshal),
     ("xspec", xspec),

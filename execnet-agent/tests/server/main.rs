@@ -3,6 +3,7 @@
 
 mod access;
 mod deaths;
+mod script;
 mod secrets;
 mod service;
 mod stock;

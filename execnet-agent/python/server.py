@@ -1,0 +1,464 @@
+"""A server of execnet gateways in Python alone, for hosts where no binary may be put.
+
+    python3 server.py --listen 0.0.0.0:8888 --token-file FILE [--python COMMAND]
+
+Each connection that has the token gets a worker process of its own, which ends with it. It needs Python 3.7 or
+newer with OpenSSL 1.1.1, and is reached like the other one: socket=HOST:8888//token_file=FILE.
+
+What it does not, and `execnet-agent serve` does: TLS with raw public keys (Python's ssl knows none, so the same keys travel
+in certificates, and clients take a second connection to find that out); several tokens, or reading them again;
+certificates of an authority; unix sockets; the settings python=, dont_write_bytecode and native workers of a
+client; its env: only once the interpreter runs; a status; draining. It passes bytes on in
+Python, so it is slower by far. For a moment while it starts, its key is in a file that only its user can read: Python's ssl
+takes keys from files alone.
+"""
+
+import argparse
+import hashlib
+import hmac
+import os
+import select
+import signal
+import socket
+import ssl
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+MAGIC = b"\x89EXN\r\n\x1a\n"
+ALPN = "execnet/1"
+HANDSHAKE = 10  # seconds
+ENDING = 1.5  # how long a worker may take to end itself
+PIECE = 65536
+STRANGERS = 64  # connections that have not authenticated
+
+
+# ---- keys: HKDF (RFC 5869) and as much of Ed25519 (RFC 8032) as makes a certificate
+
+_P = 2 ** 255 - 19
+_L = 2 ** 252 + 27742317777372353535851937790883648493
+_D = -121665 * pow(121666, _P - 2, _P) % _P
+_Y = 4 * pow(5, _P - 2, _P) % _P
+_X = 15112221349535400772501151409588531511454012693041857206046113283949847762202
+_BASE = (_X, _Y, 1, _X * _Y % _P)
+
+
+def _add(p, q):
+    a = (p[1] - p[0]) * (q[1] - q[0]) % _P
+    b = (p[1] + p[0]) * (q[1] + q[0]) % _P
+    c = 2 * p[3] * q[3] * _D % _P
+    d = 2 * p[2] * q[2] % _P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return e * f % _P, g * h % _P, f * g % _P, e * h % _P
+
+
+def _multiply(number):
+    result, point = (0, 1, 1, 0), _BASE
+    while number:
+        if number & 1:
+            result = _add(result, point)
+        point = _add(point, point)
+        number >>= 1
+    inverse = pow(result[2], _P - 2, _P)
+    x, y = result[0] * inverse % _P, result[1] * inverse % _P
+    return (y | (x & 1) << 255).to_bytes(32, "little")
+
+
+def _hash(*parts):
+    return int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little")
+
+
+def _der(tag, content):
+    size = len(content)
+    if size < 128:
+        return bytes((tag, size)) + content
+    if size < 256:
+        return bytes((tag, 0x81, size)) + content
+    return bytes((tag, 0x82)) + size.to_bytes(2, "big") + content
+
+
+class Identity:
+    """A key that is derived from a token, and the certificate around it: byte by byte what clients make too."""
+
+    def __init__(self, token, label):
+        secret = hmac.new(b"execnet token v1", token, hashlib.sha256).digest()
+        self.seed = hmac.new(secret, label + b"\x01", hashlib.sha256).digest()
+        digest = hashlib.sha512(self.seed).digest()
+        scalar = int.from_bytes(digest[:32], "little") & (1 << 254) - 8 | 1 << 254
+        public = _multiply(scalar)
+        algorithm = b"\x30\x05\x06\x03\x2b\x65\x70"
+        name = _der(0x30, b"\x06\x03\x55\x04\x03" + _der(0x0c, b"execnet"))
+        name = _der(0x30, _der(0x31, name))
+        dates = _der(0x30, _der(0x17, b"700101000000Z") + _der(0x18, b"99991231235959Z"))
+        spki = _der(0x30, algorithm + b"\x03\x21\x00" + public)
+        body = b"\xa0\x03\x02\x01\x02\x02\x01\x01" + algorithm + name + dates + name + spki
+        body = _der(0x30, body)
+        nonce = _hash(digest[32:], body) % _L
+        first = _multiply(nonce)
+        second = (nonce + _hash(first, public, body) * scalar) % _L
+        signature = first + second.to_bytes(32, "little")
+        self.certificate = _der(0x30, body + algorithm + _der(0x03, b"\x00" + signature))
+
+    def pem(self):
+        key = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20" + self.seed
+        return _pem("PRIVATE KEY", key) + _pem("CERTIFICATE", self.certificate)
+
+
+def _pem(what, der):
+    import base64
+    text = base64.encodebytes(der).decode()
+    return "-----BEGIN %s-----\n%s-----END %s-----\n" % (what, text, what)
+
+
+def make_context(token):
+    """The server's TLS, and the certificate that a client must show."""
+    if not getattr(ssl, "HAS_TLSv1_3", False):
+        raise OSError("TLS 1.3 is needed; this Python is linked with %s" % ssl.OPENSSL_VERSION)
+    ours, theirs = Identity(token, b"server ed25519"), Identity(token, b"client ed25519")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols([ALPN])
+    context.verify_mode = ssl.CERT_REQUIRED
+    if hasattr(context, "num_tickets"):
+        context.num_tickets = 0
+    # By files, not by `cadata`, which Python 3.7 cannot read with OpenSSL 3.
+    _load(context.load_cert_chain, ours.pem())
+    _load(context.load_verify_locations, _pem("CERTIFICATE", theirs.certificate))
+    return context, theirs.certificate
+
+
+def _load(take, text):
+    fd, path = tempfile.mkstemp()  # 0600
+    try:
+        with os.fdopen(fd, "w") as file:
+            file.write(text)
+        take(path)
+    finally:
+        os.unlink(path)
+
+
+# ---- one connection
+
+class Frames:
+    """Where the frames of a worker end, by their headers alone."""
+
+    def __init__(self):
+        self.rest = b""
+
+    def whole(self, data):
+        """The bytes up to the end of the last whole frame; what is behind them waits."""
+        data = self.rest + data
+        at = 0
+        while len(data) - at >= 8:
+            size = int.from_bytes(data[at + 1:at + 4], "big")
+            if at + 8 + size > len(data):
+                break
+            at += 8 + size
+        self.rest = data[at:]
+        return data[:at]
+
+
+def frame(kind, payload):
+    return struct.pack(">II", kind << 24 | len(payload), 0) + payload
+
+
+def _text(text):
+    text = text.encode("utf-8", "replace")[:8000]
+    return b"\x79" + len(text).to_bytes(2, "big") + text
+
+
+def farewell(kind, message):
+    """CLOSE, with an error."""
+    return frame(6, b"\xa2\x64type" + _text(kind) + b"\x67message" + _text(message))
+
+
+class Session:
+    """A client with its worker: one thread, since an SSLSocket takes no two at once."""
+
+    def __init__(self, client, argv, source, env=None):
+        self.client = client
+        ours, theirs = socket.socketpair()
+        self.link = ours
+        self.worker = subprocess.Popen(
+            argv, stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, start_new_session=True,
+            env=None if env is None else dict(os.environ, **env))
+        theirs.close()
+        self.to_worker = source
+        self.to_client = b""
+        self.frames = Frames()
+        self.started = False  # the worker's preamble has come
+        self.greeted = False  # and its HELLO, in front of which nothing may stand
+        self.printed = b""
+        self.closed = False  # the worker's last frame was its farewell
+        self.client_open = self.worker_open = self.stderr_open = True
+
+    def run(self):
+        try:
+            self.pump()
+        except (OSError, ssl.SSLError):
+            self.client_open = False
+        finally:
+            self.end()
+
+    def pump(self):
+        stderr = self.worker.stderr.fileno()
+        for source in self.client, self.link:
+            source.setblocking(False)
+        os.set_blocking(stderr, False)
+        patience = None
+        while self.worker_open or self.to_client:
+            reading, writing = [], []
+            if self.client_open and len(self.to_worker) < PIECE:
+                reading.append(self.client)
+            if self.worker_open and len(self.to_client) < PIECE:
+                reading.append(self.link)
+            if self.stderr_open and len(self.printed) < PIECE:
+                reading.append(stderr)
+            if self.to_worker and self.worker_open:
+                writing.append(self.link)
+            if self.to_client and self.client_open:
+                writing.append(self.client)
+            left = None
+            if not self.client_open:
+                patience = patience or time.monotonic() + ENDING
+                left = patience - time.monotonic()
+                if left <= 0:
+                    return
+            if self.client in reading and self.client.pending():
+                left = 0
+            ready = select.select(reading, writing, [], left)
+            if stderr in ready[0]:
+                self.printed += self.read(lambda: os.read(stderr, 8192), "stderr_open") or b""
+            if self.link in ready[0]:
+                self.from_worker(self.read(lambda: self.link.recv(PIECE), "worker_open"))
+            if self.printed and self.greeted:
+                self.to_client += frame(0x82, b"\x02" + self.printed[:16000])
+                self.printed = self.printed[16000:]
+            if self.client in reading and (self.client in ready[0] or self.client.pending()):
+                self.to_worker += self.read(lambda: self.client.recv(PIECE), "client_open") or b""
+            if self.link in ready[1] and self.to_worker:
+                try:
+                    self.to_worker = self.to_worker[self.link.send(self.to_worker):]
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    self.to_worker = b""
+            if not self.client_open and not self.to_worker and self.worker_open:
+                self.half_close()
+            if self.to_client and self.client_open:
+                try:
+                    self.to_client = self.to_client[self.client.send(self.to_client):]
+                except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+                    pass
+
+    def half_close(self):
+        try:
+            self.link.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def read(self, take, flag):
+        """What there is; None when there is nothing yet, or no more."""
+        try:
+            data = take()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError, BlockingIOError):
+            return None
+        except OSError:
+            data = b""
+        if not data:
+            setattr(self, flag, False)
+        return data
+
+    def from_worker(self, data):
+        if not data:
+            return
+        if not self.started:
+            self.frames.rest += data
+            at = self.frames.rest.find(MAGIC)
+            if at < 0:
+                return
+            # What stands in front of it was printed.
+            self.printed += self.frames.rest[:at]
+            data, self.frames.rest = self.frames.rest[at + len(MAGIC):], b""
+            self.started = True
+            self.to_client += MAGIC
+        whole = self.frames.whole(data)
+        if whole:
+            self.greeted = True
+            self.closed = whole[-8:] == b"\x06\0\0\0\0\0\0\0"
+        self.to_client += whole
+
+    def end(self):
+        """Kills what is left, and says how the worker ended if it did not."""
+        deadline = time.monotonic() + ENDING
+        self.link.close()
+        while time.monotonic() < deadline and not _has_ended(self.worker):
+            time.sleep(0.01)
+        try:
+            os.killpg(self.worker.pid, signal.SIGKILL)  # its number is ours until it is reaped
+        except OSError:
+            pass
+        status = self.worker.wait()
+        printed = b""
+        if self.stderr_open:
+            try:
+                printed = self.worker.stderr.read() or b""
+            except OSError:
+                pass
+        self.worker.stderr.close()
+        try:
+            if self.client_open:
+                self.client.settimeout(ENDING)
+                self.client.sendall(self.to_client + self.last_words(status, self.printed + printed))
+                self.client.unwrap()
+        except (OSError, ValueError):
+            pass
+        self.client.close()
+
+    def last_words(self, status, printed):
+        if status < 0:
+            how = "killed by signal %d" % -status
+            for name in signal.Signals:
+                if name == -status:
+                    how = "killed by %s (signal %d)" % (name.name, -status)
+        else:
+            how = "exit status %d" % status
+        if not self.greeted:
+            if printed:
+                how += "; its last output:\n    " + "\n    ".join(
+                    printed.decode("utf-8", "replace").splitlines()[-20:])
+            words = farewell("WorkerNotStarted", "the worker did not start: " + how)
+            return words if self.started else MAGIC + words
+        output = frame(0x82, b"\x02" + printed[-16000:]) if printed else b""
+        if self.frames.rest:
+            return b""  # cut off in the middle of a frame
+        return output if self.closed else output + farewell("WorkerLost", how)
+
+
+def _has_ended(process):
+    """Whether it has, without reaping it where that can be had: PyPy has no waitid."""
+    if not hasattr(os, "waitid"):
+        return process.poll() is not None
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+# ---- the server
+
+def log(*parts):
+    print(time.strftime("%Y-%m-%dT%H:%M:%S"), *parts, file=sys.stderr, flush=True)
+
+
+def authenticate(stream, context, expected):
+    """The encrypted connection of a client that has the token; an OSError otherwise."""
+    stream.settimeout(HANDSHAKE)
+    client = context.wrap_socket(stream, server_side=True)
+    shown = client.getpeercert(binary_form=True)
+    if not shown or not hmac.compare_digest(shown, expected):
+        raise OSError("another key")
+    if client.selected_alpn_protocol() != ALPN:
+        raise OSError("another protocol within TLS")
+    return client
+
+
+def serve(listener, tls, argv, source):
+    """Serves for ever."""
+    context, expected = tls
+    places = threading.BoundedSemaphore(STRANGERS)
+
+    def one(stream, peer):
+        try:
+            try:
+                client = authenticate(stream, context, expected)
+            finally:
+                places.release()
+        except (OSError, ValueError) as error:
+            log("refused", "%s:%d" % peer[:2], getattr(error, "reason", None) or error)
+            stream.close()
+            return
+        log("started", "%s:%d" % peer[:2])
+        try:
+            Session(client, argv, source).run()
+        except OSError as error:
+            log("cannot start a worker:", error)
+            client.close()
+        log("ended", "%s:%d" % peer[:2])
+
+    while True:
+        stream, peer = listener.accept()
+        if not places.acquire(blocking=False):
+            log("refused", "%s:%d" % peer[:2], "too many that have not authenticated")
+            stream.close()
+            continue
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=one, args=(stream, peer), daemon=True).start()
+
+
+def serve_once(listener, tls, argv, source, env, patience):
+    """Serves the first client that has the token, if one comes in time."""
+    context, expected = tls
+    deadline = time.monotonic() + patience
+    while True:
+        listener.settimeout(max(0.001, deadline - time.monotonic()))
+        stream, _ = listener.accept()
+        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            client = authenticate(stream, context, expected)
+        except (OSError, ValueError):
+            stream.close()
+            continue
+        listener.close()
+        Session(client, argv, source, env).run()
+        return
+
+
+def read_token(path):
+    with open(path, "rb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+        if stat.S_ISREG(mode) and mode & 0o077:
+            sys.exit("%s: others than its owner may read it; run `chmod 600` on it" % path)
+        text = file.read(4096)
+    if len(text) == 32:
+        return text
+    try:
+        token = bytes.fromhex(text.decode("ascii").strip())
+    except ValueError:
+        token = b""
+    if len(token) != 32:
+        sys.exit("%s: not a token, which is 64 hexadecimal digits or 32 bytes" % path)
+    return token
+
+
+def listen(address):
+    host, colon, port = address.rpartition(":")
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    if not host or not port.isdigit():
+        sys.exit("--listen: %r is not HOST:PORT" % address)
+    family, kind, protocol, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(where)
+    listener.listen(128)
+    return listener
+
+
+def main(line, source):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--listen", required=True, metavar="HOST:PORT")
+    parser.add_argument("--token-file", required=True, metavar="FILE")
+    parser.add_argument("--python", default=sys.executable, metavar="COMMAND")
+    args = parser.parse_args()
+    try:
+        tls = make_context(read_token(args.token_file))
+        listener = listen(args.listen)
+    except (OSError, ValueError) as error:
+        sys.exit("%s: %s" % (args.listen, error))
+    print("%s:%d" % listener.getsockname()[:2], flush=True)
+    log("listening")
+    try:
+        serve(listener, tls, args.python.split() + ["-c", line], source)
+    except KeyboardInterrupt:
+        pass

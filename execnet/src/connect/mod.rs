@@ -58,6 +58,7 @@ pub(crate) struct Options {
     pub(crate) schemes: Schemes,
     pub(crate) agent_program: Option<PathBuf>,
     pub(crate) warm: WarmInterpreters,
+    #[cfg_attr(not(feature = "ssh"), allow(dead_code, reason = "only ssh asks"))]
     pub(crate) asking: Asking,
 }
 

@@ -56,7 +56,8 @@ fn is_usual(ciphers: &[String]) -> bool {
     names == usual
 }
 
-/// OpenSSH's own, the fastest here first: measured at 160 MiB/s for AES in Galois mode, 100 for ChaCha, 60 for AES in counter mode.
+/// OpenSSH's own, the fastest here first: measured at 1,000 MiB/s for AES in Galois mode, 550 for ChaCha, 330 for
+/// AES in counter mode.
 fn usual_ciphers() -> Vec<cipher::Name> {
     let mut ciphers = vec![
         cipher::AES_128_GCM,

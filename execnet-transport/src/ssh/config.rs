@@ -94,12 +94,11 @@ impl Config {
         let host = host.into();
         let home = env::home_dir().unwrap_or_default();
         let ssh = |name: &str| home.join(".ssh").join(name);
-        let user = ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok());
         Self {
             hostname: host.clone(),
             host,
             port: 22,
-            user: user.unwrap_or_else(|| "root".to_owned()),
+            user: local_user(),
             address_family: AddressFamily::Any,
             bind_address: None,
             connect_timeout: Self::CONNECT_TIMEOUT,
@@ -225,6 +224,20 @@ impl fmt::Display for NeedsOpenSsh {
             Self::Keyword(keyword) => write!(f, "{keyword} is set"),
         }
     }
+}
+
+/// Whoever runs this program: by number, as OpenSSH has it, since the environment may be that of somebody else.
+pub(super) fn local_user() -> String {
+    let number = rustix::process::getuid().as_raw().to_string();
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let named = users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then(|| name.to_owned())
+    });
+    // Some are in no file: in a directory service, say.
+    let told = || ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok());
+    named.or_else(told).unwrap_or_else(|| "root".to_owned())
 }
 
 fn with_suffix(path: &Path, suffix: &str) -> PathBuf {

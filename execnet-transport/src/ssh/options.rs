@@ -136,10 +136,7 @@ impl Options {
     pub(super) fn check_files(&self) -> Result<(), SshError> {
         for path in &self.identity_files {
             let text = path.to_string_lossy();
-            let real = match text.strip_prefix("~/") {
-                Some(rest) => std::env::home_dir().unwrap_or_default().join(rest),
-                None => path.clone(),
-            };
+            let real = in_home(path);
             // What `%` and `$` stand for is known to ssh alone.
             if !text.contains(['%', '$'])
                 && let Err(error) = std::fs::File::open(real)
@@ -155,7 +152,8 @@ impl Options {
         let mut arguments: Vec<String> = self.flags.iter().map(|flag| format!("-{flag}")).collect();
         let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);
         if let Some(path) = &self.config_file {
-            add("-F", path.to_string_lossy().into_owned());
+            // The one file for which the program leaves this to the shell.
+            add("-F", in_home(path).to_string_lossy().into_owned());
         }
         if let Some(port) = self.port {
             add("-p", port.to_string());
@@ -404,6 +402,14 @@ fn setting(text: &str) -> Result<(String, String), OptionsError> {
     Ok((keyword.to_owned(), value.to_owned()))
 }
 
+/// A path with `~/` in front, written out.
+fn in_home(path: &Path) -> PathBuf {
+    match path.strip_prefix("~") {
+        Ok(rest) => std::env::home_dir().unwrap_or_default().join(rest),
+        Err(_) => path.to_owned(),
+    }
+}
+
 /// The user is all before the last `@`: some have one in their names.
 pub(super) fn split_user(text: &str) -> (Option<&str>, &str) {
     match text.rsplit_once('@') {
@@ -494,6 +500,14 @@ mod tests {
             let found = Options::parse(words).unwrap_err();
             assert_eq!((found.word.as_str(), found.fault), (word, fault), "{words:?}");
         }
+    }
+
+    #[test]
+    fn the_home_folder_may_stand_before_a_file() {
+        let arguments = Options::new("web1").unwrap().config_file("~/deploy.conf").arguments();
+        let home = std::env::home_dir().unwrap();
+        assert_eq!(arguments[1], home.join("deploy.conf").to_string_lossy());
+        assert_eq!(Options::new("web1").unwrap().config_file("none").arguments(), ["-F", "none"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::config::{AUTHENTICATIONS, AddressFamily, Config, StrictHostKey};
+use super::config::{AUTHENTICATIONS, AddressFamily, Config, StrictHostKey, local_user};
 
 /// Values by keyword in lower case; several where a keyword may be given several times.
 #[derive(Debug, Default)]
@@ -293,7 +293,6 @@ impl Tokens {
         let us = rustix::system::uname();
         let local = us.nodename().to_string_lossy().into_owned();
         let short = local.split('.').next().unwrap_or_default().to_owned();
-        let user = ["USER", "LOGNAME"].into_iter().find_map(|name| env::var(name).ok());
         let key = config.host_key_alias.as_ref().unwrap_or(&config.host);
         let values = vec![
             ('%', "%".to_owned()),
@@ -306,7 +305,7 @@ impl Tokens {
             ('n', config.host.clone()),
             ('p', config.port.to_string()),
             ('r', config.user.clone()),
-            ('u', user.unwrap_or_default()),
+            ('u', local_user()),
         ];
         Self { home, values }
     }

@@ -46,8 +46,8 @@ const PRINTED: usize = 64 << 10;
 /// Lines of output that go into the message about a worker that did not start.
 const OUTPUT_LINES: usize = 20;
 
-/// How the remote shell begins a line that names an interpreter which exists.
-const INTERPRETER_THERE: &str = "interpreters there: ";
+/// How the remote shell begins the line that lists the interpreters which exist, with colons between them.
+const INTERPRETERS_THERE: &str = "interpreters there: ";
 
 /// What a gateway is made with, besides its specification.
 #[derive(Clone, Debug)]
@@ -250,8 +250,8 @@ fn is_remote_shell(spec: &XSpec) -> bool {
 fn no_interpreter(address: String, output: Vec<String>) -> GatewayError {
     let (mut found, mut said) = (Vec::new(), Vec::new());
     for line in output {
-        match line.strip_prefix(INTERPRETER_THERE) {
-            Some(path) => found.push(path.to_owned()),
+        match line.strip_prefix(INTERPRETERS_THERE) {
+            Some(paths) => found.extend(paths.split(':').map(str::to_owned)),
             None => said.push(line),
         }
     }

@@ -6,7 +6,7 @@
 
 use execnet_xspec::XSpec;
 
-use super::INTERPRETER_THERE;
+use super::INTERPRETERS_THERE;
 
 /// The interpreters to look for when none is asked for, in order.
 const PYTHONS: &str = "python3 python";
@@ -59,13 +59,14 @@ fn in_sh(script: &str) -> String {
     format!("exec sh -c {}", quote_for_any(&format!("{newline}{script}")))
 }
 
-/// Where an interpreter that was asked for is missing, lists those that exist.
+/// Where an interpreter that was asked for is missing, lists those that exist: in one line, as PATH has folders, without
+/// the folders that are another name for one before, as /bin often is.
 fn list() -> String {
     let names = ["python", "python3", "python3.?", "python3.??", "pypy3"];
     let names: String = names.iter().map(|name| format!(" \"$d\"/{name}")).collect();
     format!(
-        "IFS=:; for d in $PATH; do for f in{names}; do if [ -x \"$f\" ]; then \
-         echo \"{INTERPRETER_THERE}$f\" >&2; fi; done; done; exit 127"
+        "l=; IFS=:; for d in $PATH; do [ -h \"$d\" ] || for f in{names}; do if [ -x \"$f\" ]; then l=$l:$f; fi; done; done; \
+         if [ \"$l\" ]; then echo \"{INTERPRETERS_THERE}${{l#:}}\" >&2; fi; exit 127"
     )
 }
 

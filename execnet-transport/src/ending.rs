@@ -23,6 +23,32 @@ pub enum Ending {
     Unknown,
 }
 
+impl Ending {
+    /// Whether the process ended by itself with status 0.
+    #[must_use]
+    pub fn success(&self) -> bool {
+        matches!(self, Self::Exited(0))
+    }
+
+    /// The exit status, unless a signal ended the process or nobody knows.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        match *self {
+            Self::Exited(status) => Some(status),
+            _ => None,
+        }
+    }
+
+    /// The signal that ended the process, by its number there.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        match *self {
+            Self::Signaled { signal, .. } => Some(signal),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Ending {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {

@@ -80,6 +80,34 @@ pub enum GatewayError {
         /// What went wrong.
         source: Box<DeployError>,
     },
+    /// `via=` names no gateway of the group.
+    #[error(
+        "spec {spec:?}: no gateway has the id {id:?}; {}", KnownIds(.known)
+    )]
+    NoSuchGateway {
+        /// The specification.
+        spec: String,
+        /// The id in it.
+        id: String,
+        /// The ids that there are.
+        known: Vec<String>,
+    },
+    /// The gateway that `via=` names was being started, and did not start: its own error says why.
+    #[error("spec {spec:?}: the gateway {id:?} that it goes through did not start")]
+    ViaNotStarted {
+        /// The specification.
+        spec: String,
+        /// The id in it.
+        id: String,
+    },
+    /// Gateways that are being started go through each other.
+    #[error("spec {spec:?}: these go through each other: {}", .chain.join(" via "))]
+    Circular {
+        /// The specification.
+        spec: String,
+        /// The ids, of which the last one stands there before.
+        chain: Vec<String>,
+    },
     /// There is no link to a far end.
     #[error("{address}: {source}")]
     Connect {
@@ -140,6 +168,8 @@ impl GatewayError {
             | Self::Scheme { .. }
             | Self::NoAgent { .. }
             | Self::AgentFile { .. }
+            | Self::NoSuchGateway { .. }
+            | Self::Circular { .. }
             | Self::DuplicateId(_) => true,
             Self::Connect { source, .. } => source.is_caller_fault(),
             _ => false,
@@ -155,6 +185,17 @@ impl fmt::Display for Found<'_> {
         match self.0 {
             [] => Ok(()),
             found => write!(f, "; `python=` can be one of: {}", found.join(", ")),
+        }
+    }
+}
+
+struct KnownIds<'a>(&'a [String]);
+
+impl fmt::Display for KnownIds<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => f.write_str("the group has none yet"),
+            known => write!(f, "the group has {}", known.join(", ")),
         }
     }
 }
@@ -425,6 +466,49 @@ pub enum CallError {
     /// The far end closed the channel without a result: it was about to end.
     #[error("the task {0:?} ended without a result")]
     NoResult(String),
+    /// The gateway has ended.
+    #[error(transparent)]
+    Lost(#[from] GatewayLost),
+}
+
+/// Running a program on a gateway's machine failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// It could not be started: [`RemoteError::kind`] is the type of the error there, such as `FileNotFoundError`.
+    #[error("cannot start {program:?} on gateway {gateway}: {fault}")]
+    NotStarted {
+        /// The program.
+        program: String,
+        /// The gateway's id.
+        gateway: String,
+        /// Why, in the far end's words.
+        fault: RemoteError,
+    },
+    /// The far end gave up on it.
+    #[error("the far end gave up on the command: {0}")]
+    Failed(RemoteError),
+    /// The far end told no status. The peer's fault.
+    #[error("gateway {gateway} closed the command's channel without telling how it ended")]
+    NoStatus {
+        /// The gateway's id.
+        gateway: String,
+    },
+    /// The far end told something else than a status. The peer's fault.
+    #[error("the far end's answer makes no sense: {0}")]
+    Answer(execnet_channel::ReceiveError),
+    /// What the program wrote could not be read.
+    #[error("cannot read the output: {0}")]
+    Read(io::Error),
+    /// An argument is nothing that crosses.
+    #[error("cannot send the command: {0}")]
+    Argument(#[from] cbor::EncodeError),
+    /// No channel could be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The request could not be sent.
+    #[error(transparent)]
+    Send(#[from] ExecError),
     /// The gateway has ended.
     #[error(transparent)]
     Lost(#[from] GatewayLost),

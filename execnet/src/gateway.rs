@@ -135,6 +135,11 @@ impl Gateway {
 
     /// Asks the far end to run something: the channel on which it does.
     pub(crate) async fn request(&self, request: Bytes) -> Result<Channel, ExecError> {
+        Ok(Channel::new(self.ask(request).await?, self.clone()))
+    }
+
+    /// The same, for what is to be said there in the multiplexer's own terms.
+    pub(crate) async fn ask(&self, request: Bytes) -> Result<execnet_channel::Channel, ExecError> {
         let mut channel = match self.0.mux.exec() {
             Ok(channel) => channel,
             Err(OpenError::Connection(_)) => return Err(self.lost().await.into()),
@@ -142,7 +147,7 @@ impl Gateway {
         };
         tracing::debug!(gateway = self.id(), channel = %channel.id(), bytes = request.len(), "exec");
         match channel.send(Message::cbor(request)).await {
-            Ok(()) => Ok(Channel::new(channel, self.clone())),
+            Ok(()) => Ok(channel),
             Err(execnet_channel::SendError::Connection(_)) => Err(self.lost().await.into()),
             Err(error) => Err(ExecError::Send(error)),
         }

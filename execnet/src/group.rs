@@ -1,21 +1,25 @@
 //! Gateways that belong together: named, started in parallel, ended together.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use execnet_channel::Config;
 use execnet_proto::Format;
 use execnet_xspec::{SpecError, XSpec};
 use futures_util::future::join_all;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::connect::{Asking, Options, WarmInterpreters, connect};
 use crate::scheme::Schemes;
 use crate::{
     ExecError, Gateway, GatewayError, MultiChannel, Output, Scheme, Source, TerminateError,
 };
+
+/// How many gateways of a group start at the same time, unless it is told otherwise.
+const START_LIMIT: usize = 64;
 
 /// How long a gateway on which nothing runs may take to end.
 const UNUSED: Duration = Duration::from_secs(2);
@@ -55,6 +59,10 @@ struct Shared {
     /// There has been more than one gateway: lines on stderr need a label.
     several: Arc<AtomicBool>,
     members: Mutex<Members>,
+    /// Told when one has started, or did not.
+    settled: Notify,
+    /// How many start at the same time.
+    starts: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -62,9 +70,18 @@ struct Members {
     /// In the order in which their ids were given, which is that of their specifications.
     gateways: BTreeMap<u64, Gateway>,
     next_place: u64,
-    /// Ids of those that are being started.
-    starting: HashSet<String>,
+    /// Those that are being started, by their ids.
+    starting: HashMap<String, Start>,
     next_number: usize,
+}
+
+/// A gateway that is not in the group yet.
+#[derive(Debug)]
+struct Start {
+    /// The id of the gateway that it goes through.
+    via: Option<String>,
+    /// The gateway, when it has started: others may go through it.
+    gateway: Option<Gateway>,
 }
 
 /// Settings of a [`Group`], from [`Group::builder`].
@@ -79,6 +96,7 @@ pub struct GroupBuilder {
     marshal: bool,
     agent_program: Option<PathBuf>,
     asking: Asking,
+    start_limit: usize,
 }
 
 impl GroupBuilder {
@@ -114,6 +132,13 @@ impl GroupBuilder {
     /// How long a gateway may take from its start to the worker's first words; default 30 s.
     pub fn start_timeout(mut self, limit: Duration) -> Self {
         self.start_timeout = limit;
+        self
+    }
+
+    /// How many gateways start at the same time, at least one; the others wait for their turn. Default 64: a start is mostly waiting for the
+    /// other machine, but a local interpreter takes a processor for some tens of milliseconds. The time limit of each counts from its turn.
+    pub fn start_limit(mut self, gateways: usize) -> Self {
+        self.start_limit = gateways.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
@@ -153,6 +178,7 @@ impl GroupBuilder {
             marshal,
             agent_program,
             asking,
+            start_limit,
         } = self;
         let name = Format::Marshal.name();
         config.hello.formats.retain(|format| format != name);
@@ -169,6 +195,8 @@ impl GroupBuilder {
             asking,
             several,
             members: Mutex::default(),
+            settled: Notify::new(),
+            starts: Semaphore::new(start_limit),
         }))
     }
 }
@@ -191,6 +219,7 @@ impl Group {
             marshal: true,
             agent_program: None,
             asking: Asking::default(),
+            start_limit: START_LIMIT,
         }
     }
 
@@ -308,7 +337,8 @@ impl Group {
         gateway.exit(patience).await;
     }
 
-    /// Ends all gateways at the same time, each as [`Gateway::exit`] does, and leaves the group empty, ready to be used again.
+    /// Ends all gateways at the same time, each as [`Gateway::exit`] does, and leaves the group empty, ready to be used again. Those that
+    /// go through others end before these.
     ///
     /// Takes at most `timeout` and 2 s for what has to be killed. Dropping the future does not take the requests back; those that have
     /// not ended by then are still in the group, and this may be called again.
@@ -316,14 +346,18 @@ impl Group {
     /// # Errors
     /// [`TerminateError`] names those that were not gone then.
     pub async fn terminate(&self, timeout: Duration) -> Result<(), TerminateError> {
-        let gateways = self.gateways();
-        let stuck = join_all(gateways.iter().map(|gateway| async {
-            let ended = gateway.exit(timeout).await.is_some() || gateway.is_lost();
-            self.remove(gateway);
-            (!ended).then(|| gateway.id().to_owned())
-        }))
-        .await;
-        let stuck: Vec<_> = stuck.into_iter().flatten().collect();
+        let end = Instant::now() + timeout;
+        let mut stuck = Vec::new();
+        for level in leaves_first(self.gateways()) {
+            let left = end.saturating_duration_since(Instant::now());
+            let level = join_all(level.iter().map(|gateway| async {
+                let ended = gateway.exit(left).await.is_some() || gateway.is_lost();
+                self.remove(gateway);
+                (!ended).then(|| gateway.id().to_owned())
+            }))
+            .await;
+            stuck.extend(level.into_iter().flatten());
+        }
         if stuck.is_empty() { Ok(()) } else { Err(TerminateError { stuck }) }
     }
 
@@ -343,21 +377,33 @@ impl Group {
             let reserved = self.reserve(&spec)?;
             Ok((spec, reserved))
         };
-        specs.into_iter().map(reserve).collect()
+        let mut all: Vec<_> = specs.into_iter().map(reserve).collect();
+        for (spec, reserved) in all.iter_mut().flatten() {
+            reserved.waits = self.0.members().is_starting(spec.via());
+        }
+        all
     }
 
     fn reserve(&self, spec: &XSpec) -> Result<Reserved, GatewayError> {
         // What is refused uses no id up.
         self.0.schemes.kind(spec)?;
         let mut members = self.0.members();
-        let id = members.reserve(spec.id())?;
+        let id = members.reserve(spec)?;
         let place = members.next_place;
         members.next_place += 1;
-        Ok(Reserved { shared: self.0.clone(), id, place })
+        let waits = members.is_starting(spec.via());
+        Ok(Reserved { shared: self.0.clone(), id, place, waits })
     }
 
     async fn start(&self, spec: XSpec, reserved: Reserved) -> Result<Started, GatewayError> {
         let shared = &self.0;
+        // Before its turn: the one that it goes through may still wait for its own.
+        let via = match spec.via() {
+            Some(id) => Some(shared.through(&spec, id, reserved.waits).await?),
+            None => None,
+        };
+        // Never closed.
+        let _turn = shared.starts.acquire().await;
         let output = match &shared.output {
             Some(output) => output.clone(),
             None => Output::labelled_when(shared.several.clone()),
@@ -369,8 +415,12 @@ impl Group {
         let warm = shared.warm.clone();
         let asking = shared.asking.clone();
         let options =
-            Options { config, output, start_timeout, schemes, agent_program, warm, asking };
+            Options { config, output, start_timeout, schemes, agent_program, warm, asking, via };
         let gateway = connect(&spec, reserved.id.clone(), options).await?;
+        if let Some(start) = shared.members().starting.get_mut(&reserved.id) {
+            start.gateway = Some(gateway.clone());
+        }
+        shared.settled.notify_waiters();
         Ok(Started { gateway, reserved })
     }
 }
@@ -385,14 +435,73 @@ impl Shared {
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// The gateway that `spec` goes through, as soon as it has started.
+    async fn through(
+        &self,
+        spec: &XSpec,
+        id: &str,
+        mut waited: bool,
+    ) -> Result<Gateway, GatewayError> {
+        loop {
+            let mut settled = std::pin::pin!(self.settled.notified());
+            // From here on nothing is missed.
+            settled.as_mut().enable();
+            if let Some(gateway) = self.members().through(spec, id, waited)? {
+                return Ok(gateway);
+            }
+            settled.await;
+            waited = true;
+        }
+    }
 }
 
 impl Members {
-    fn reserve(&mut self, wanted: Option<&str>) -> Result<String, GatewayError> {
+    fn is_starting(&self, id: Option<&str>) -> bool {
+        id.is_some_and(|id| self.starting.contains_key(id))
+    }
+
+    /// The gateway with this id, or `None` while it is being started.
+    fn through(
+        &self,
+        spec: &XSpec,
+        id: &str,
+        waited: bool,
+    ) -> Result<Option<Gateway>, GatewayError> {
+        if let Some(gateway) = self.gateways.values().find(|gateway| gateway.id() == id) {
+            return Ok(Some(gateway.clone()));
+        }
+        let spec = || spec.to_string();
+        if let Some(Start { gateway: Some(gateway), .. }) = self.starting.get(id) {
+            return Ok(Some(gateway.clone()));
+        }
+        if !self.starting.contains_key(id) {
+            if waited {
+                return Err(GatewayError::ViaNotStarted { spec: spec(), id: id.to_owned() });
+            }
+            let known = self.gateways.values().map(|gateway| gateway.id().to_owned()).collect();
+            return Err(GatewayError::NoSuchGateway { spec: spec(), id: id.to_owned(), known });
+        }
+        // Those that wait for each other would do so for ever.
+        let mut chain = vec![id.to_owned()];
+        while let Some(start) = chain.last().and_then(|id| self.starting.get(id))
+            && let Some(next) = &start.via
+        {
+            if chain.contains(next) {
+                chain.push(next.clone());
+                return Err(GatewayError::Circular { spec: spec(), chain });
+            }
+            chain.push(next.clone());
+        }
+        Ok(None)
+    }
+
+    fn reserve(&mut self, spec: &XSpec) -> Result<String, GatewayError> {
         let taken = |id: &str| {
-            self.starting.contains(id) || self.gateways.values().any(|gateway| gateway.id() == id)
+            self.starting.contains_key(id)
+                || self.gateways.values().any(|gateway| gateway.id() == id)
         };
-        let id = match wanted {
+        let id = match spec.id() {
             Some(id) if taken(id) => return Err(GatewayError::DuplicateId(id.to_owned())),
             Some(id) => id.to_owned(),
             None => {
@@ -402,7 +511,8 @@ impl Members {
                 format!("gw{number}")
             }
         };
-        self.starting.insert(id.clone());
+        let start = Start { via: spec.via().map(str::to_owned), gateway: None };
+        self.starting.insert(id.clone(), start);
         Ok(id)
     }
 }
@@ -412,6 +522,8 @@ struct Reserved {
     shared: Arc<Shared>,
     id: String,
     place: u64,
+    /// Whether the gateway that it goes through was being started when this was asked for.
+    waits: bool,
 }
 
 /// A gateway that is not in the group yet. Dropping it ends it, and frees its id.
@@ -432,9 +544,35 @@ impl Started {
 impl Drop for Reserved {
     fn drop(&mut self) {
         let mut members = self.shared.members();
-        members.starting.remove(&self.id);
+        let start = members.starting.remove(&self.id);
         if members.gateways.len() + members.starting.len() > 1 {
             self.shared.several.store(true, Ordering::Relaxed);
         }
+        drop(members);
+        // It may be the last handle of a gateway, whose end takes locks of its own.
+        drop(start);
+        self.shared.settled.notify_waiters();
     }
+}
+
+/// The gateways, those that go through others before these.
+fn leaves_first(gateways: Vec<Gateway>) -> Vec<Vec<Gateway>> {
+    let via: HashMap<_, _> = gateways
+        .iter()
+        .map(|gateway| (gateway.id().to_owned(), gateway.spec().via().map(str::to_owned)))
+        .collect();
+    let mut levels: BTreeMap<usize, Vec<Gateway>> = BTreeMap::new();
+    for gateway in gateways {
+        let mut depth = 0;
+        let mut id = gateway.id();
+        // One that has been replaced meanwhile could make it a ring.
+        while let Some(Some(next)) = via.get(id)
+            && depth < via.len()
+        {
+            depth += 1;
+            id = next;
+        }
+        levels.entry(depth).or_default().push(gateway);
+    }
+    levels.into_values().rev().collect()
 }

@@ -16,6 +16,10 @@ mod multi;
 pub use multi::{MultiChannel, ReceiveQueue};
 mod source;
 pub use source::Source;
+mod command;
+mod process;
+pub use command::{Command, Stdio};
+pub use process::{CommandOutput, Process};
 mod output;
 pub use output::{Output, OutputLine, OutputStream};
 
@@ -30,14 +34,16 @@ pub mod ssh;
 // What can go wrong.
 mod error;
 pub use error::{
-    CallError, DeployError, ExecError, GatewayError, GatewayLost, ReceiveError, RemoteError,
-    SendError, TerminateError, WaitError,
+    CallError, CommandError, DeployError, ExecError, GatewayError, GatewayLost, ReceiveError,
+    RemoteError, SendError, TerminateError, WaitError,
 };
 
 // How a specification becomes a gateway.
 mod connect;
 mod scheme;
+mod via;
 pub use scheme::{Scheme, worker_command};
+pub use via::Dial;
 
 // What of the lower layers appears above.
 pub use execnet_channel::{Config, ConnectionError, OpenError};

@@ -79,16 +79,22 @@ class Command:
 
     def wait(self):
         """How the program ended. What was left of its group is killed then, and its number free."""
+        status = None
         try:
-            os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        except (ChildProcessError, AttributeError):
-            pass  # somebody else waited for it, or this system cannot look without taking
+            if hasattr(os, "waitid"):
+                # Its number stays its own until it is taken below.
+                os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            else:
+                status = os.waitpid(self.pid, 0)[1]
+        except ChildProcessError:
+            pass  # somebody else waited for it
         with self.lock:
             self._kill(SIGKILL)
             guard(self.tasks, "-", self.pid)
             self.reaped = True
             try:
-                status = os.waitpid(self.pid, 0)[1]
+                if status is None:
+                    status = os.waitpid(self.pid, 0)[1]
             except ChildProcessError:
                 self.process.returncode = 0
                 return {}

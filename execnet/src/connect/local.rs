@@ -38,19 +38,29 @@ pub(super) fn command(
     agent: Option<Vec<String>>,
 ) -> Result<Box<dyn Transport>, GatewayError> {
     refuse_remote_keys(spec, "command")?;
-    if spec.contains("python") {
-        return Err(not_supported(spec, "python` beside `command"));
-    }
+    let bootstrap = if agent.is_some() { Bootstrap::None } else { Bootstrap::Python };
+    let (argv, label) = command_line(spec, agent)?;
+    Ok(Box::new(Popen::new(argv).bootstrap(bootstrap).label(label)))
+}
+
+/// The program of `command=` with what follows it, and what messages call it. It ends in an interpreter, unless `python=` names
+/// one or an agent is wanted: then it is what stands before those.
+pub(super) fn command_line(
+    spec: &XSpec,
+    agent: Option<Vec<String>>,
+) -> Result<(Vec<String>, String), GatewayError> {
     let mut argv = spec.command().unwrap_or_default().to_vec();
+    if agent.is_none() {
+        argv.extend(spec.python().into_iter().flatten().cloned());
+    }
     let label = format!("command {}", argv.join(" "));
-    let popen = match agent {
+    Ok(match agent {
         Some(words) => {
             argv.extend(words);
-            Popen::new(argv).bootstrap(Bootstrap::None)
+            (argv, label)
         }
-        None => Popen::new(interpreter(argv, spec)).bootstrap(Bootstrap::Python),
-    };
-    Ok(Box::new(popen.label(label)))
+        None => (interpreter(argv, spec), label),
+    })
 }
 
 pub(super) fn refuse_remote_keys(spec: &XSpec, kind: &str) -> Result<(), GatewayError> {

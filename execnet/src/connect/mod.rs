@@ -15,6 +15,7 @@ mod socket;
 mod ssh;
 #[cfg(feature = "ssh")]
 mod vagrant;
+mod via;
 
 pub(crate) use asking::Asking;
 
@@ -60,6 +61,8 @@ pub(crate) struct Options {
     pub(crate) warm: WarmInterpreters,
     #[cfg_attr(not(feature = "ssh"), allow(dead_code, reason = "only ssh asks"))]
     pub(crate) asking: Asking,
+    /// The gateway that `via=` names.
+    pub(crate) via: Option<Gateway>,
 }
 
 /// Starts the far end that `spec` describes, and waits for the worker's first words.
@@ -210,15 +213,20 @@ fn transport(
 ) -> Result<Box<dyn Transport>, GatewayError> {
     let schemes = &options.schemes;
     let kind = schemes.kind(spec)?;
-    if spec.prefork() && (kind != Kind::Popen || agent.is_some()) {
-        let why = if agent.is_some() { "beside `agent" } else { "without `popen" };
+    if spec.prefork() && (kind != Kind::Popen || agent.is_some() || spec.contains("via")) {
+        let why = match (agent, spec.via()) {
+            (Some(_), _) => "beside `agent",
+            (None, Some(_)) => "beside `via",
+            (None, None) => "without `popen",
+        };
         return Err(not_supported(spec, &format!("prefork` {why}")));
     }
     let words = agent.as_ref().map(|agent| agent.words(spec, deployment));
-    for key in ["via", "installvia"] {
-        if spec.contains(key) {
-            return Err(not_supported(spec, key));
-        }
+    if spec.contains("installvia") {
+        return Err(not_supported(spec, "installvia"));
+    }
+    if let Some(gateway) = &options.via {
+        return via::transport(spec, kind, gateway, words);
     }
     match kind {
         Kind::Popen => match agent {
@@ -232,7 +240,7 @@ fn transport(
         #[cfg(feature = "ssh")]
         Kind::VagrantSsh => ssh::vagrant_ssh(spec, words, &options.asking),
         #[cfg(feature = "socket")]
-        Kind::Socket => socket::socket(spec),
+        Kind::Socket => socket::socket(spec, None),
         Kind::Custom(_) if agent.is_some() => Err(not_supported(spec, "agent")),
         Kind::Custom(key) => schemes.transport(key, spec),
         other => Err(not_supported(spec, &format!("{other:?}"))),

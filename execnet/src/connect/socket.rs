@@ -13,7 +13,7 @@ use execnet_xspec::XSpec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{bad_value, not_supported};
-use crate::GatewayError;
+use crate::{Gateway, GatewayError};
 
 /// Where the token is when the specification does not say.
 const TOKEN_FILE: &str = "EXECNET_TOKEN_FILE";
@@ -28,7 +28,11 @@ const KEYS: [&str; 6] =
 /// Keys of other ways to a host.
 const OTHERS: [&str; 2] = ["ssh_config", "ssh_backend"];
 
-pub(super) fn socket(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
+/// The server at an address; where a gateway is given, the address as it is seen from there.
+pub(super) fn socket(
+    spec: &XSpec,
+    via: Option<&Gateway>,
+) -> Result<Box<dyn Transport>, GatewayError> {
     if let Some(key) = OTHERS.into_iter().find(|key| spec.contains(key)) {
         return Err(beside(spec, key, "socket"));
     }
@@ -40,13 +44,16 @@ pub(super) fn socket(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
         SocketAddress::Unix(path) => match ours(&KEYS) {
             // The system tells the server who connects.
             Some(key) => Err(beside(spec, key, "socket=unix:")),
-            None => Ok(Box::new(Unix::new(path))),
+            None => Ok(match via {
+                Some(gateway) => Box::new(gateway.dial(format!("unix:{}", path.display()))),
+                None => Box::new(Unix::new(path)),
+            }),
         },
         SocketAddress::Tcp { host, port } if spec.stock() => {
             // It knows neither keys nor settings that have to be there before the interpreter.
             match ours(&KEYS).or(ours(&["python"])) {
                 Some(key) => Err(beside(spec, key, "stock")),
-                None => Ok(Box::new(Stock(Tcp::new(host, port)))),
+                None => Ok(Box::new(Stock(tcp(host, port, via)))),
             }
         }
         SocketAddress::Tcp { host, port } if spec.contains("insecure_no_auth") => {
@@ -57,13 +64,21 @@ pub(super) fn socket(spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
                 let why = "only for servers on this machine, such as 127.0.0.1";
                 return Err(bad_value(spec, "insecure_no_auth", why));
             }
-            Ok(Box::new(Tcp::new(host, port)))
+            Ok(tcp(host, port, via))
         }
         SocketAddress::Tcp { host, port } => {
             let client = client(spec, &host)?;
-            Ok(Box::new(Tls::new(Tcp::new(host, port), client)))
+            Ok(Box::new(Tls::new(tcp(host, port, via), client)))
         }
         _ => Err(not_supported(spec, "socket")),
+    }
+}
+
+fn tcp(host: String, port: u16, via: Option<&Gateway>) -> Box<dyn Transport> {
+    match via {
+        Some(gateway) if host.contains(':') => Box::new(gateway.dial(format!("[{host}]:{port}"))),
+        Some(gateway) => Box::new(gateway.dial(format!("{host}:{port}"))),
+        None => Box::new(Tcp::new(host, port)),
     }
 }
 
@@ -117,7 +132,7 @@ pub(super) fn refused(error: &ConnectionError) -> Option<ConnectError> {
 
 /// A server of py.execnet.
 #[derive(Debug)]
-struct Stock(Tcp);
+struct Stock(Box<dyn Transport>);
 
 impl Transport for Stock {
     fn address(&self) -> String {

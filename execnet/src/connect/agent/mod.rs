@@ -74,7 +74,7 @@ impl Agent {
         kind: &Kind<'_>,
     ) -> Result<Option<Deployment>, GatewayError> {
         let Self::Ours { program, installed } = self else { return Ok(None) };
-        if matches!(kind, Kind::Popen) {
+        if matches!(kind, Kind::Popen) && !spec.contains("via") {
             return Ok(None);
         }
         let image = Image::of(program)

@@ -5,6 +5,8 @@ mod deploying;
 mod ending;
 #[cfg(feature = "ssh")]
 mod over_ssh;
+#[cfg(feature = "socket")]
+mod served;
 mod support;
 
 use std::future::Future;
@@ -30,6 +32,8 @@ fn main() -> ExitCode {
     let mut tests = [calling::TESTS, deploying::TESTS, ending::TESTS].concat();
     #[cfg(feature = "ssh")]
     tests.extend(over_ssh::TESTS);
+    #[cfg(feature = "socket")]
+    tests.extend(served::TESTS);
     let trials = tests.into_iter().map(|(name, test)| {
         let name = name.strip_prefix("agent::").unwrap_or(name);
         Trial::test(name, move || {

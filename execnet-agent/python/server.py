@@ -364,6 +364,22 @@ def authenticate(stream, context, expected):
     return client
 
 
+def attend(client, argv, source, env=None):
+    """Gives a client its worker, or says why it has none."""
+    try:
+        session = Session(client, argv, source, env)
+    except (OSError, ValueError) as error:
+        log("cannot start a worker:", error)
+        try:
+            client.sendall(MAGIC + farewell("WorkerNotStarted", "cannot start %s: %s" % (argv[0], error)))
+            client.unwrap()
+        except (OSError, ValueError):
+            pass
+        client.close()
+    else:
+        session.run()
+
+
 def serve(listener, tls, argv, source):
     """Serves for ever."""
     context, expected = tls
@@ -380,11 +396,7 @@ def serve(listener, tls, argv, source):
             stream.close()
             return
         log("started", "%s:%d" % peer[:2])
-        try:
-            Session(client, argv, source).run()
-        except OSError as error:
-            log("cannot start a worker:", error)
-            client.close()
+        attend(client, argv, source)
         log("ended", "%s:%d" % peer[:2])
 
     while True:
@@ -411,7 +423,7 @@ def serve_once(listener, tls, argv, source, env, patience):
             stream.close()
             continue
         listener.close()
-        Session(client, argv, source, env).run()
+        attend(client, argv, source, env)
         return
 
 

@@ -80,7 +80,7 @@ pub enum GatewayError {
         /// What went wrong.
         source: Box<DeployError>,
     },
-    /// `via=` names no gateway of the group.
+    /// `via=` or `installvia=` names no gateway of the group.
     #[error(
         "spec {spec:?}: no gateway has the id {id:?}; {}", KnownIds(.known)
     )]
@@ -92,7 +92,7 @@ pub enum GatewayError {
         /// The ids that there are.
         known: Vec<String>,
     },
-    /// The gateway that `via=` names was being started, and did not start: its own error says why.
+    /// The gateway that `via=` or `installvia=` names was being started, and did not start: its own error says why.
     #[error("spec {spec:?}: the gateway {id:?} that it goes through did not start")]
     ViaNotStarted {
         /// The specification.

@@ -379,7 +379,7 @@ impl Group {
         };
         let mut all: Vec<_> = specs.into_iter().map(reserve).collect();
         for (spec, reserved) in all.iter_mut().flatten() {
-            reserved.waits = self.0.members().is_starting(spec.via());
+            reserved.waits = self.0.members().is_starting(leads_through(spec));
         }
         all
     }
@@ -391,14 +391,14 @@ impl Group {
         let id = members.reserve(spec)?;
         let place = members.next_place;
         members.next_place += 1;
-        let waits = members.is_starting(spec.via());
+        let waits = members.is_starting(leads_through(spec));
         Ok(Reserved { shared: self.0.clone(), id, place, waits })
     }
 
     async fn start(&self, spec: XSpec, reserved: Reserved) -> Result<Started, GatewayError> {
         let shared = &self.0;
         // Before its turn: the one that it goes through may still wait for its own.
-        let via = match spec.via() {
+        let via = match leads_through(&spec) {
             Some(id) => Some(shared.through(&spec, id, reserved.waits).await?),
             None => None,
         };
@@ -511,10 +511,15 @@ impl Members {
                 format!("gw{number}")
             }
         };
-        let start = Start { via: spec.via().map(str::to_owned), gateway: None };
+        let start = Start { via: leads_through(spec).map(str::to_owned), gateway: None };
         self.starting.insert(id.clone(), start);
         Ok(id)
     }
+}
+
+/// The gateway without which one of this specification cannot be.
+fn leads_through(spec: &XSpec) -> Option<&str> {
+    spec.via().or(spec.installvia())
 }
 
 /// An id that is taken while its gateway starts; free again when that fails.
@@ -559,7 +564,7 @@ impl Drop for Reserved {
 fn leaves_first(gateways: Vec<Gateway>) -> Vec<Vec<Gateway>> {
     let via: HashMap<_, _> = gateways
         .iter()
-        .map(|gateway| (gateway.id().to_owned(), gateway.spec().via().map(str::to_owned)))
+        .map(|gateway| (gateway.id().to_owned(), leads_through(gateway.spec()).map(str::to_owned)))
         .collect();
     let mut levels: BTreeMap<usize, Vec<Gateway>> = BTreeMap::new();
     for gateway in gateways {

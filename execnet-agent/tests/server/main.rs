@@ -3,6 +3,7 @@
 
 mod access;
 mod deaths;
+mod installvia;
 mod script;
 mod secrets;
 mod service;

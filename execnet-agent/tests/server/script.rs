@@ -1,7 +1,7 @@
 //! The server in Python, with every interpreter that has TLS 1.3.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use execnet_testing::{Lifeline, WATCHDOG, pythons, skip};
@@ -20,7 +20,7 @@ impl Drop for Script {
     }
 }
 
-fn printed(secret: &Secret) -> std::path::PathBuf {
+fn printed(secret: &Secret) -> PathBuf {
     let output = agent().arg("script").output().unwrap();
     assert!(output.status.success());
     let file = secret.dir.path().join("server.py");
@@ -42,6 +42,10 @@ fn start(python: &Path, secret: &Secret) -> Script {
     Script { child, address: address.trim().to_owned() }
 }
 
+pub(crate) fn able_pythons() -> Vec<PathBuf> {
+    pythons().into_iter().filter(|python| has_tls(python)).collect()
+}
+
 /// Whether this interpreter can do what the script needs.
 fn has_tls(python: &Path) -> bool {
     let question = "import ssl, sys; sys.exit(sys.version_info < (3, 7) or not ssl.HAS_TLSv1_3)";
@@ -51,7 +55,7 @@ fn has_tls(python: &Path) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_printed_server_serves_the_holders_of_its_token() {
-    let able: Vec<_> = pythons().into_iter().filter(|python| has_tls(python)).collect();
+    let able = able_pythons();
     if able.is_empty() {
         return skip("no Python with TLS 1.3");
     }

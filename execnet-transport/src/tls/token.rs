@@ -95,6 +95,12 @@ impl Token {
         self.derive(ID).first_chunk::<16>().map(|id| hex(id)).unwrap_or_default()
     }
 
+    /// The 32 bytes, to be given to the other side by a way that is safe.
+    #[must_use]
+    pub fn secret(&self) -> &[u8] {
+        &*self.0
+    }
+
     /// The token as text, to be given to the other side by a way that is safe.
     #[must_use]
     pub fn to_hex(&self) -> Zeroizing<String> {

@@ -3,6 +3,8 @@
 
 mod agent;
 mod asking;
+#[cfg(feature = "socket")]
+mod install;
 mod liveness;
 mod local;
 mod patience;
@@ -61,7 +63,7 @@ pub(crate) struct Options {
     pub(crate) warm: WarmInterpreters,
     #[cfg_attr(not(feature = "ssh"), allow(dead_code, reason = "only ssh asks"))]
     pub(crate) asking: Asking,
-    /// The gateway that `via=` names.
+    /// The gateway that `via=` or `installvia=` names.
     pub(crate) via: Option<Gateway>,
 }
 
@@ -222,10 +224,11 @@ fn transport(
         return Err(not_supported(spec, &format!("prefork` {why}")));
     }
     let words = agent.as_ref().map(|agent| agent.words(spec, deployment));
-    if spec.contains("installvia") {
-        return Err(not_supported(spec, "installvia"));
-    }
     if let Some(gateway) = &options.via {
+        #[cfg(feature = "socket")]
+        if spec.contains("installvia") {
+            return install::transport(spec, gateway);
+        }
         return via::transport(spec, kind, gateway, words);
     }
     match kind {

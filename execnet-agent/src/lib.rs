@@ -6,7 +6,9 @@
 mod python;
 mod script;
 
-pub use python::{bootstrap_line, bootstrap_source, prefork_line, prefork_source};
+pub use python::{
+    bootstrap_line, bootstrap_source, bootstrap_source_with, prefork_line, prefork_source,
+};
 pub use script::{server_module, server_script};
 
 /// The argument with which a gateway starts a program that is its own agent; `run_if_agent` (feature `native`) looks for it.

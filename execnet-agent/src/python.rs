@@ -56,11 +56,20 @@ fn line(stub: &str) -> String {
 /// same packet. About 70 KiB, the same bytes for every interpreter.
 #[must_use]
 pub fn bootstrap_source() -> &'static [u8] {
-    static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| source(STUB));
+    static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| source(STUB, &[]));
     &SOURCE
 }
 
-fn source(stub: &str) -> Vec<u8> {
+/// The [`bootstrap_source`] with what an interpreter has compiled of it before: its answer to a request of the kind `compiled`.
+///
+/// An interpreter of another version or another build does not use it, and compiles for itself; its fact `from_source`
+/// tells. It runs as code: give to an interpreter only what one started in the same way has said.
+#[must_use]
+pub fn bootstrap_source_with(compiled: &[u8]) -> Vec<u8> {
+    source(STUB, compiled)
+}
+
+fn source(stub: &str, compiled: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, text) in MODULES {
         block.extend((name.len() as u16).to_be_bytes());
@@ -68,8 +77,8 @@ fn source(stub: &str) -> Vec<u8> {
         block.extend((text.len() as u32).to_be_bytes());
         block.extend(text.as_bytes());
     }
-    let len = (block.len() as u32).to_be_bytes();
-    [stub.as_bytes(), &len, &block].concat()
+    let len = |part: &[u8]| (part.len() as u32).to_be_bytes();
+    [stub.as_bytes(), &len(compiled), compiled, &len(&block), &block].concat()
 }
 
 /// What runs first in a warm interpreter: it forks workers instead of being one.
@@ -88,6 +97,6 @@ pub fn prefork_line() -> String {
 /// What to write to a warm interpreter first.
 #[must_use]
 pub fn prefork_source() -> &'static [u8] {
-    static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| source(&WARM_STUB));
+    static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| source(&WARM_STUB, &[]));
     &SOURCE
 }

@@ -41,6 +41,7 @@ fn the_source_is_a_stub_and_a_block_of_modules() {
     let (stub, mut rest) = bootstrap_source().split_at(stub_len);
     assert!(std::str::from_utf8(stub).unwrap().ends_with("execnet_worker.main.run(f)\n"));
 
+    assert_eq!(take_len(&mut rest, 4), 0, "nothing is compiled");
     assert_eq!(take_len(&mut rest, 4), rest.len());
     let mut found = BTreeSet::new();
     while !rest.is_empty() {

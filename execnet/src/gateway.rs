@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use crate::connect::compiled;
 use crate::{Channel, ExecError, GatewayLost, Output, OutputStream, RemoteError, Source};
 
 /// Lines of stderr that a [`GatewayLost`] keeps …
@@ -177,6 +178,10 @@ impl Gateway {
         self.0.marshal
     }
 
+    pub(crate) fn downgrade(&self) -> WeakGateway {
+        WeakGateway(Arc::downgrade(&self.0))
+    }
+
     /// Whether both are the same far end.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
@@ -229,6 +234,7 @@ impl Gateway {
     pub async fn exit(&self, patience: Duration) -> Option<Ending> {
         self.0.exiting.store(true, Ordering::Relaxed);
         tracing::debug!(gateway = self.id(), ?patience, "exit");
+        compiled::ends(self);
         let grace = patience.mul_f32(0.75);
         let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
         self.0.mux.terminate(Terminate {
@@ -263,6 +269,19 @@ impl Gateway {
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.0.mux.error().is_some()
+    }
+}
+
+/// Does not keep its gateway alive.
+pub(crate) struct WeakGateway(Weak<Inner>);
+
+impl WeakGateway {
+    pub(crate) fn upgrade(&self) -> Option<Gateway> {
+        self.0.upgrade().map(Gateway)
+    }
+
+    pub(crate) fn is(&self, gateway: &Gateway) -> bool {
+        self.0.as_ptr() == Arc::as_ptr(&gateway.0)
     }
 }
 

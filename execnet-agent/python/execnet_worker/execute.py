@@ -15,7 +15,7 @@ from .stream import Empty, SimpleQueue
 _SOURCE = cbor.dumps({"kind": "source"})[1:]
 """How a request for a program begins, behind the map's head."""
 
-_KINDS = "command", "connect", "source"
+_KINDS = "command", "compiled", "connect", "source"
 
 
 class Task:

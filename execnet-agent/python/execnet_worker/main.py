@@ -121,5 +121,6 @@ def _hello(settings):
             "cwd": os.getcwd(),
             "pid": os.getpid(),
             "id": settings.get("id", ""),
+            "from_source": int(getattr(__loader__, "from_source", True)),
         },
     )))

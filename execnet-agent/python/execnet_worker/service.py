@@ -5,6 +5,9 @@ from threading import Thread
 
 def serve(task, tasks, request):
     """Does what `request` asks for, to its end. What cannot be done, or breaks, raises."""
+    if request["kind"] == "compiled":
+        task.channel.send(__loader__.compiled())
+        return
     if request["kind"] == "command":
         from .command import Command as Service
     else:

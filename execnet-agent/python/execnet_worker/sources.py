@@ -31,8 +31,8 @@ def _fill_all(linecache):
     _linecache = linecache
     for filename, text in list(_texts.items()):
         _fill(filename, text)
-    for name, text in getattr(__loader__, "texts", {}).items():
-        _fill("<%s>" % name, text)
+    for name in getattr(__loader__, "places", ()):
+        _fill("<%s>" % name, __loader__.get_source(name))
 
 
 class _Filler:

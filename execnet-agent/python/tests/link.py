@@ -15,7 +15,7 @@ from execnet_worker.frame import (CBOR, CLOSE, CREDIT, DATA, EOF, EXEC, HEADER, 
                                   read_hello)
 from execnet_worker.mux import Connection
 
-from .payload import LINE, SOURCE
+from .payload import LINE, source_with
 
 PATIENCE = 60  # a watchdog, not a measure
 
@@ -136,7 +136,7 @@ class Link:
 class Worker(Link):
     """A real worker: an interpreter that was sent the source."""
 
-    def __init__(self, settings=None, read_hello=True, prefix=(), **announced):
+    def __init__(self, settings=None, read_hello=True, prefix=(), compiled=b"", **announced):
         super().__init__()
         self.stderr_file = tempfile.TemporaryFile()
         environment = dict(os.environ, PYTHONIOENCODING="ascii", LC_ALL="C")
@@ -145,7 +145,7 @@ class Worker(Link):
             stderr=self.stderr_file, env=environment, start_new_session=True)
         self.far.close()
         hello = dict({"versions": [1, 1], "settings": settings or {}}, **announced)
-        self.write(SOURCE, PREAMBLE, frame(HELLO, 0, cbor.dumps(hello)))
+        self.write(source_with(compiled), PREAMBLE, frame(HELLO, 0, cbor.dumps(hello)))
         if read_hello:
             self.read_hello()
 

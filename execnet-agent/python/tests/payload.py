@@ -23,4 +23,12 @@ def _block():
 
 STUB = _read("stub.py")
 LINE = "import os,io;f=io.BufferedReader(io.FileIO(os.dup(0)));exec(f.read(%d))" % len(STUB)
-SOURCE = STUB + _block()
+_BLOCK = _block()
+
+
+def source_with(compiled):
+    """What follows, with what an interpreter has compiled of it before."""
+    return STUB + len(compiled).to_bytes(4, "big") + compiled + _BLOCK
+
+
+SOURCE = source_with(b"")

@@ -40,6 +40,24 @@ class Start(unittest.TestCase):
             self.assertEqual(far.hello["versions"], [1, 1])
             self.assertEqual({key: far.hello[key] for key in LIMITS}, LIMITS)
 
+    def test_what_was_compiled_serves_the_same_interpreter_only(self):
+        windows = {"channel_window": 1 << 30, "connection_window": 1 << 30, "max_message": 1 << 30}
+        with Worker(**windows) as far:
+            self.assertEqual(far.hello["facts"]["from_source"], 1)
+            number = far.next_number()
+            far.write(frame(EXEC, number), frame(DATA | CBOR, number, cbor.dumps({"kind": "compiled"})))
+            (compiled,), fault = far.close(number)
+            self.assertIsNone(fault)
+        for found, from_source in (compiled, 0), (b"not " + compiled, 1), (compiled[:20], 1):
+            with Worker(compiled=found) as far:
+                self.assertEqual(far.hello["facts"]["from_source"], from_source)
+                # Also what is compiled later, and what shows lines of the source.
+                source = "import execnet_worker.command\nchannel.receive(-1)"
+                fault = far.run(source)[1]
+                self.assertIn("channel.receive(-1)\n", fault["traceback"])
+                self.assertIn("<execnet_worker.channel>", fault["traceback"])
+                self.assertIn("entry = stream.take(timeout)\n", fault["traceback"])
+
     def test_settings(self):
         with tempfile.TemporaryDirectory() as top:
             path = os.path.join(os.path.realpath(top), "made", "with parents")

@@ -85,7 +85,7 @@ class Programs(unittest.TestCase):
             for request, text in [
                 (b"\xff", "no value"),
                 (cbor.dumps([]), "not a map"),
-                (cbor.dumps({"kind": "shell"}), "'shell'; known are: command, connect, source"),
+                (cbor.dumps({"kind": "shell"}), "'shell'; known are: command, compiled, connect, source"),
                 (cbor.dumps({"kind": "source"}), "source is None"),
                 (cbor.dumps({"kind": "source", "source": b""}), "source is b''"),
                 (cbor.dumps({"kind": "source", "source": "", "kwargs": []}), "kwargs is []"),

@@ -3,6 +3,7 @@
 
 mod agent;
 mod asking;
+pub(crate) mod compiled;
 #[cfg(feature = "socket")]
 mod install;
 mod liveness;
@@ -138,8 +139,10 @@ async fn start(
         _ if spec.agent() => config.skip_noise = !spec.contains("socket"),
         Bootstrap::Python => {
             config.skip_noise = true;
+            let compiled = compiled::find(spec).await;
+            let source = execnet_agent::bootstrap_source_with(&compiled);
             // A far end that dies meanwhile breaks the pipe; the reason is in what it leaves behind.
-            fed = link.writer.write_all(execnet_agent::bootstrap_source()).await;
+            fed = link.writer.write_all(&source).await;
         }
         Bootstrap::None => {}
         #[cfg(feature = "socket")]
@@ -169,7 +172,9 @@ async fn start(
     let monitor = starting.monitor(driver, incoming, printed, options.output);
     let error = match (fed, starting.mux().peer().await) {
         (Ok(()), Ok(hello)) => {
-            return Ok(starting.started(hello, marshal, monitor));
+            let gateway = starting.started(hello, marshal, monitor);
+            compiled::started(&gateway);
+            return Ok(gateway);
         }
         (Err(error), _) => ConnectionError::Link(Arc::new(error)),
         (_, Err(error)) => error,

@@ -20,7 +20,7 @@ const EXHAUSTED: Duration = Duration::from_millis(100);
 /// How long connections that were told to end may take, workers that have to be killed included.
 const ENDING: Duration = Duration::from_secs(10);
 
-/// A server that listens. See the [module](self).
+/// A server that listens. See the [module](crate::server).
 #[derive(Debug)]
 pub struct Server {
     shared: Arc<Shared>,

@@ -57,3 +57,7 @@ pub use execnet_xspec::{SpecError, XSpec};
 #[cfg(all(doctest, feature = "ssh"))]
 #[doc = include_str!("../SSH.md")]
 struct SshGuide;
+
+#[cfg(doctest)]
+#[doc = include_str!("../COOKBOOK.md")]
+struct Cookbook;

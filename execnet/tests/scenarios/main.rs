@@ -6,6 +6,7 @@
 //! through. Places that need a server, or a group with settings of its own, fill in a [`Place`]: its `keep` lives as long as its scenarios. A place that
 //! cannot be had here is told by `execnet_testing::skip` and left out.
 
+mod recipes;
 mod scenarios;
 
 use std::any::Any;
@@ -43,7 +44,7 @@ impl Place {
 fn places(python: &str) -> Vec<Place> {
     let popen = format!("popen//python={python}");
     let shell = format!("command=sh -c 'exec \"$@\"' sh {python}");
-    vec![
+    let mut places = vec![
         Place::new("popen", [popen.clone()]),
         Place::new("command env", [format!("command=env {python}")]),
         Place::new("command sh", [shell]),
@@ -57,7 +58,11 @@ fn places(python: &str) -> Vec<Place> {
             "via via",
             [format!("{popen}//id=a"), format!("{popen}//id=b//via=a"), format!("{popen}//via=b")],
         ),
-    ]
+    ];
+    for recipe in recipes::ALL {
+        places.extend(recipes::place(recipe, python));
+    }
+    places
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,7 +84,7 @@ async fn every_scenario_in_every_place() {
                 Ok(Err(_)) => "FAILS",
                 Err(_) => "HANGS",
             };
-            table += &format!("{:<20} {name:<34} {verdict}\n", place.name);
+            table += &format!("{:<26} {name:<30} {verdict}\n", place.name);
             if verdict != "ok" {
                 failures.push(format!("{}: {name}", place.name));
             }

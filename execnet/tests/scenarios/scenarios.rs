@@ -3,7 +3,7 @@
 use std::pin::Pin;
 
 use execnet::{Channel, Ending, Gateway, ReceiveError, Value};
-use execnet_testing::Lifeline;
+use tokio::io::AsyncReadExt;
 
 type Run = fn(Gateway) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -139,11 +139,22 @@ async fn sigkill(gw: Gateway) {
 }
 
 async fn kill(gw: Gateway) {
-    let lifeline = Lifeline::new();
-    let code = format!("{}channel.receive()", lifeline.source());
+    // A socket in a folder, since loopback is another one in another namespace.
+    let folder = tempfile::tempdir().unwrap();
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), everybody).unwrap();
+    let path = folder.path().join("lifeline");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(&path, everybody).unwrap();
+    let code = format!(
+        "import socket; s = socket.socket(socket.AF_UNIX); s.connect({:?}); channel.receive()",
+        path.display().to_string()
+    );
     let _channel = gw.remote_exec(code).await.unwrap();
-    let life = tokio::task::spawn_blocking(move || lifeline.accept()).await.unwrap();
+    let (mut life, _) = listener.accept().await.unwrap();
     gw.kill();
     gw.lost().await;
-    tokio::task::spawn_blocking(move || life.wait_for_death()).await.unwrap();
+    // At its end the process is gone; a reset says the same.
+    let _ = life.read_to_end(&mut Vec::new()).await;
 }

@@ -26,9 +26,9 @@ COLUMNS = {
 class Row:
     """`n` of each column, or one for all: about as much as takes half a second. `show` makes a text of seconds and n."""
 
-    def __init__(self, title, work, n, show, pinned=False, fresh=False, samples=None, better=-1):
+    def __init__(self, title, work, n, show, pinned=False, fresh=False, samples=None, warm=True):
         self.title, self.work, self.n, self.show = title, work, n, show
-        self.pinned, self.fresh, self.samples, self.better = pinned, fresh, samples, better
+        self.pinned, self.fresh, self.samples, self.warm = pinned, fresh, samples, warm and not fresh
 
 
 def ms(seconds):
@@ -58,8 +58,8 @@ def each(default, **others):
 ROWS = {
     "start_first": Row("first gateway of a program, first item", "start_first", each(1), ms, fresh=True),
     "start_later": Row("a later gateway, first item", "start_later", each(3), ms),
-    "start_16": Row("16 gateways at once, first items of all", "start_many", each(16), seconds_),
-    "start_100": Row("100 gateways at once, first items of all", "start_many", each(100), seconds_),
+    "start_16": Row("16 gateways at once, first items of all", "start_many", each(16), seconds_, warm=False),
+    "start_100": Row("100 gateways at once, first items of all", "start_many", each(100), seconds_, warm=False),
     "start_prefork_16": Row("16 gateways at once, prefork", "start_prefork", each(16), seconds_),
     "round_trip": Row("round trip of an int, one core", "round_trip", each(5000, mitogen=1500), us, pinned=True),
     "dicts_up": Row("small dicts from the worker", "dicts_up", each(60000, execnet=200000, mitogen=10000, py_execnet=25000), rate),
@@ -90,9 +90,7 @@ class Driver:
         command = [os.path.join(TARGET, "release", "ours")] if script is None else [python, script]
         if pinned:
             command = ["taskset", "-c", "0"] + command
-        environment = dict(os.environ, EXECNET_BENCH_PYTHON=os.path.realpath(python) if script is None else python)
-        if script is None:
-            environment["EXECNET_BENCH_PYTHON"] = python
+        environment = dict(os.environ, EXECNET_BENCH_PYTHON=python)
         self.process = subprocess.Popen(command, cwd=os.path.join(HERE, "drivers"), env=environment, text=True,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=LOG)
         self.works = self.answer()["works"]
@@ -125,7 +123,8 @@ def measure_row(row, python, samples):
     found = {column: [] for column in COLUMNS}
     drivers, failed = {}, set()
     samples = row.samples or samples
-    for sample in range(samples + (not row.fresh and samples > 1)):
+    warm_up = row.warm and samples > 1
+    for sample in range(samples + warm_up):
         for column in COLUMNS:
             if column in failed:
                 continue
@@ -136,11 +135,11 @@ def measure_row(row, python, samples):
                 if row.work not in drivers[column].works:
                     failed.add(column)
                     continue
-                # The first sample warms up, unless the first is what counts.
-                warm = sample == 0 and not row.fresh and samples > 1
                 value = drivers[column].measure(row.work, n)
-                if not warm:
-                    found[column].append(value if isinstance(value, dict) else value / (1 if row.work == "start_many" or row.work == "start_prefork" else n))
+                # The first sample warms up, unless the first is what counts.
+                if sample or not warm_up:
+                    whole = isinstance(value, dict) or row.work in ("start_many", "start_prefork")
+                    found[column].append(value if whole else value / n)
             except Exception as error:
                 print("  %s: %s" % (column, error), file=sys.stderr)
                 failed.add(column)

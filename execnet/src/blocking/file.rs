@@ -32,7 +32,7 @@ impl Receiver {
     /// Reads items as one stream of bytes.
     #[must_use]
     pub fn into_reader(self) -> ChannelReader {
-        ChannelReader { inner: self.0.into_reader(), limit: Duration::MAX }
+        ChannelReader::of(self.0.into_reader())
     }
 }
 
@@ -40,11 +40,15 @@ impl Sender {
     /// Writes a stream of bytes as items; see [`crate::Sender::into_writer`].
     #[must_use]
     pub fn into_writer(self) -> ChannelWriter {
-        ChannelWriter { inner: self.0.into_writer(), limit: Duration::MAX }
+        ChannelWriter::of(self.0.into_writer())
     }
 }
 
 impl ChannelReader {
+    pub(super) fn of(inner: crate::ChannelReader) -> Self {
+        Self { inner, limit: Duration::MAX }
+    }
+
     /// How long each read may wait for bytes; default for ever. Then it fails with [`io::ErrorKind::TimedOut`], and nothing
     /// is lost.
     pub fn set_timeout(&mut self, limit: Option<Duration>) {
@@ -75,6 +79,10 @@ impl BufRead for ChannelReader {
 }
 
 impl ChannelWriter {
+    pub(super) fn of(inner: crate::ChannelWriter) -> Self {
+        Self { inner, limit: Duration::MAX }
+    }
+
     /// How long each write may wait while the remote code does not read; default for ever. Then it fails with
     /// [`io::ErrorKind::TimedOut`], and nothing of what it was given has been taken. The item of the write before it may be waiting as
     /// well; it is sent by the first write, flush or shutdown that has the time, and dropping the writer forgets it.

@@ -67,6 +67,7 @@
 
 mod callback;
 mod channel;
+mod command;
 mod file;
 mod gateway;
 mod group;
@@ -75,6 +76,7 @@ mod runtime;
 
 pub use callback::CallbackHandle;
 pub use channel::{Channel, Receiver, Sender, TypedChannel};
+pub use command::{Command, Process};
 pub use file::{ChannelReader, ChannelWriter};
 pub use gateway::Gateway;
 pub use group::{Group, GroupBuilder, default_group, make_gateway};

@@ -97,9 +97,17 @@ async fn main() {
         rate(&format!("{backend}, up"), mib, took.await);
     }
     let down = format!("head -c {} /dev/zero", mib * MIB);
-    rate("ssh host head, down", mib, median(rounds.min(5), async || ssh(&config, &down, 0)).await);
+    rate(
+        "ssh host head, down, with its start",
+        mib,
+        median(rounds.min(5), async || ssh(&config, &down, 0)).await,
+    );
     let up = "cat >/dev/null";
-    rate("ssh host cat, up", mib, median(rounds.min(5), async || ssh(&config, up, mib)).await);
+    rate(
+        "ssh host cat, up, with its start",
+        mib,
+        median(rounds.min(5), async || ssh(&config, up, mib)).await,
+    );
 }
 
 async fn first_item(config: &Path, rounds: usize) {

@@ -2,12 +2,16 @@
 //!
 //! # How to add a place
 //!
-//! Add a line to `places()`: a name, and the specifications that lead there, of which the last one is the place and the others are what it goes
-//! through. Places that need a server, or a group with settings of its own, fill in a [`Place`]: its `keep` lives as long as its scenarios. A place that
-//! cannot be had here is told by `execnet_testing::skip` and left out.
+//! Add a line to one of the lists of places below: a name, and the specifications that lead there, of which the last one is the place and the others are
+//! what it goes through. Places that need a server, or a group with settings of its own, fill in a [`Place`]: its `keep` lives as long as its scenarios.
+//! A place that cannot be had here is told by `execnet_testing::skip` and left out.
 
 mod recipes;
 mod scenarios;
+#[cfg(feature = "socket")]
+mod servers;
+#[cfg(feature = "ssh-native")]
+mod ssh;
 
 use std::any::Any;
 use std::time::Duration;
@@ -21,6 +25,8 @@ struct Place {
     group: GroupBuilder,
     /// Started in order; the last one is the place.
     specs: Vec<String>,
+    /// Scenarios that cannot be had there, and why.
+    lacks: &'static [(&'static str, &'static str)],
     /// What has to live as long: servers, folders.
     keep: Option<Box<dyn Any>>,
 }
@@ -28,27 +34,32 @@ struct Place {
 impl Place {
     fn new<S: Into<String>>(name: &'static str, specs: impl IntoIterator<Item = S>) -> Self {
         let group = Group::builder().output(Output::discard());
-        Self { name, group, specs: specs.into_iter().map(Into::into).collect(), keep: None }
+        let specs = specs.into_iter().map(Into::into).collect();
+        Self { name, group, specs, lacks: &[], keep: None }
     }
 
-    /// A gateway there, in a group of its own.
-    async fn start(&self) -> (Group, Gateway) {
-        let group = self.group.clone().build();
-        let made = group.make_all(self.specs.iter().map(String::as_str)).await;
-        let mut gateways = made.unwrap_or_else(|errors| panic!("{}: {errors:?}", self.name));
-        let gateway = gateways.pop().expect("a specification");
-        (group, gateway)
+    fn lacking(mut self, what: &'static [(&'static str, &'static str)]) -> Self {
+        let known = |name| scenarios::ALL.iter().any(|(known, _)| *known == name);
+        assert!(what.iter().all(|(name, _)| known(*name)), "{what:?}");
+        self.lacks = what;
+        self
+    }
+
+    fn keeping(mut self, what: impl Any) -> Self {
+        self.keep = Some(Box::new(what));
+        self
     }
 }
 
-fn places(python: &str) -> Vec<Place> {
+/// On this machine, and from there through gateways.
+fn here(python: &str) -> Vec<Place> {
     let popen = format!("popen//python={python}");
-    let shell = format!("command=sh -c 'exec \"$@\"' sh {python}");
-    let mut places = vec![
+    let mut in_cbor = Place::new("popen, all in CBOR", [popen.clone()]);
+    in_cbor.group = in_cbor.group.marshal(false);
+    vec![
         Place::new("popen", [popen.clone()]),
-        Place::new("command env", [format!("command=env {python}")]),
-        Place::new("command sh", [shell]),
-        Place::new("command as prefix", [format!("command=nice -n 1//python={python}")]),
+        in_cbor,
+        Place::new("popen prefork", [format!("popen//prefork//python={python}")]),
         Place::new("via popen", [format!("{popen}//id=a"), format!("{popen}//via=a")]),
         Place::new(
             "via command",
@@ -58,6 +69,16 @@ fn places(python: &str) -> Vec<Place> {
             "via via",
             [format!("{popen}//id=a"), format!("{popen}//id=b//via=a"), format!("{popen}//via=b")],
         ),
+    ]
+}
+
+/// Behind other commands.
+fn commands(python: &str) -> Vec<Place> {
+    let shell = format!("command=sh -c 'exec \"$@\"' sh {python}");
+    let mut places = vec![
+        Place::new("command env", [format!("command=env {python}")]),
+        Place::new("command sh", [shell]),
+        Place::new("command as prefix", [format!("command=nice -n 1//python={python}")]),
     ];
     for recipe in recipes::ALL {
         places.extend(recipes::place(recipe, python));
@@ -66,31 +87,72 @@ fn places(python: &str) -> Vec<Place> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_scenario_in_every_place() {
+async fn every_scenario_here_and_via_gateways() {
     let Some(python) = python() else { return };
+    pass(here(&python.display().to_string())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_scenario_behind_commands() {
+    let Some(python) = python() else { return };
+    pass(commands(&python.display().to_string())).await;
+}
+
+#[cfg(feature = "ssh-native")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_scenario_over_ssh() {
+    let Some(python) = python() else { return };
+    pass(ssh::places(&python.display().to_string())).await;
+}
+
+#[cfg(feature = "socket")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_scenario_at_servers() {
+    let Some(python) = python() else { return };
+    pass(servers::places(&python.display().to_string()).await).await;
+}
+
+/// Runs every scenario in each of the places, each in a group of its own; says which of them failed, and how.
+async fn pass(places: Vec<Place>) {
     let mut table = String::from("\n");
     let mut failures = Vec::new();
-    for place in places(&python.display().to_string()) {
+    for place in places {
         for (name, run) in scenarios::ALL {
-            let started = place.start().await;
+            if let Some((_, why)) = place.lacks.iter().find(|(lacked, _)| lacked == name) {
+                table += &format!("{:<26} {name:<30} none: {why}\n", place.name);
+                continue;
+            }
+            let (group, specs) = (place.group.clone(), place.specs.clone());
             // A task of its own, so that a panic fails this cell only.
-            let scenario = tokio::spawn(async move {
-                let (group, gateway) = started;
+            let mut scenario = tokio::spawn(async move {
+                let (group, gateway) = start(group, &specs).await;
                 run(gateway).await;
                 group.terminate(Duration::from_secs(10)).await.expect("it ends");
             });
-            let verdict = match tokio::time::timeout(WATCHDOG, scenario).await {
+            let verdict = match tokio::time::timeout(WATCHDOG, &mut scenario).await {
                 Ok(Ok(())) => "ok",
                 Ok(Err(_)) => "FAILS",
                 Err(_) => "HANGS",
             };
+            scenario.abort();
             table += &format!("{:<26} {name:<30} {verdict}\n", place.name);
             if verdict != "ok" {
-                failures.push(format!("{}: {name}", place.name));
+                failures.push(format!("{}: {name} {verdict}", place.name));
+                // Beside what the panic has said.
+                eprintln!("{}: {name} {verdict}", place.name);
             }
         }
         drop(place.keep);
     }
     eprintln!("{table}");
     assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// The gateway that the last of the specifications leads to.
+async fn start(group: GroupBuilder, specs: &[String]) -> (Group, Gateway) {
+    let group = group.build();
+    let made = group.make_all(specs.iter().map(String::as_str)).await;
+    let mut gateways = made.unwrap_or_else(|errors| panic!("{errors:?}"));
+    let gateway = gateways.pop().expect("a specification");
+    (group, gateway)
 }

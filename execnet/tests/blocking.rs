@@ -739,9 +739,9 @@ fn programs_on_the_gateways_machine() {
         let output = gw.command(["sh", "-c", "echo out; exit 3"]).output().unwrap();
         assert_eq!((&*output.stdout, output.status.code()), (&b"out\n"[..], Some(3)));
         let mut cat = gw.command(["cat"]).spawn().unwrap();
-        std::io::Write::write_all(cat.stdin.as_mut().unwrap(), b"there and back").unwrap();
+        Write::write_all(cat.stdin.as_mut().unwrap(), b"there and back").unwrap();
         assert!(cat.wait().unwrap().success());
-        let text = std::io::read_to_string(cat.stdout.take().unwrap()).unwrap();
+        let text = io::read_to_string(cat.stdout.take().unwrap()).unwrap();
         assert_eq!(text, "there and back");
         assert_eq!(
             gw.command(["sleep", "1000"]).spawn().unwrap().kill().unwrap().signal(),

@@ -47,14 +47,21 @@ class Connection:
         self.reads = 0  # how often something came
         self.tight = False  # less than half of that is left: every byte taken is looked at
         self.lost = None  # why there is no link any more
-        # What the writer has to do: in turn, and before that.
-        self.ready = SimpleQueue()
+        # What the writer has to do: in turn, and before that. It takes nothing out before it has its turn: who wants
+        # to write for himself sees what stands before him. The bell is where it waits.
+        self.queue = deque()
+        self.bell = SimpleQueue()
         self.answers = deque()
         self.urgent = deque()
 
+    def put(self, item):
+        """Gives the writer something to do."""
+        self.queue.append(item)
+        self.bell.put(None)
+
     def start(self, greeting):
         """Starts the two threads; `greeting` goes out first."""
-        self.ready.put(greeting)
+        self.put(greeting)
         start_new_thread(Writer(self).run, ())
         start_new_thread(Reader(self).run, ())
         promise = self.peer["keepalive_ms"]
@@ -112,7 +119,7 @@ class Connection:
     def urge(self, stream):
         """Lets the writer look at a stream's credit, and at whether to answer a CLOSE."""
         self.urgent.append(stream)
-        self.ready.put(None)
+        self.put(None)
 
     def settle(self):
         """Lets the writer look at the credit of all streams."""
@@ -124,13 +131,13 @@ class Connection:
             if not any(stream.outbox for stream in list(self.channels.values())):
                 break
             sleep(0.005)
-        self.ready.put(frame(CLOSE, 0, payload))
+        self.put(frame(CLOSE, 0, payload))
         self.await_written(monotonic() + 1)
 
     def await_written(self, end):
         """Waits until the writer has come to this point; false when it has not by `end`."""
         done = SimpleQueue()
-        self.ready.put(done)
+        self.put(done)
         try:
             done.get(True, max(0, end - monotonic()))
         except Empty:
@@ -148,7 +155,7 @@ class Connection:
         stream.lost = self.lost
         stream.over = True
         stream.end()
-        self.ready.put(stream)
+        self.put(stream)
 
     def forget(self, stream):
         """Drops a channel once both sides have closed it; either thread may come here last."""

@@ -40,7 +40,7 @@ class Reader:
             failure = fault("InternalError", reason)
             sys.excepthook(*sys.exc_info())
         if failure:
-            connection.ready.put(frame(CLOSE, 0, failure))
+            connection.put(frame(CLOSE, 0, failure))
             connection.await_written(monotonic() + 1)
         connection.tasks.lost(failure)
         connection.lose(reason)
@@ -192,9 +192,9 @@ class Reader:
             raise ProtocolError("CREDIT of %d on channel %d" % (amount, number))
         target.credit += amount
         if not number:
-            connection.ready.put(None)
+            connection.put(None)
         elif target.outbox:
-            connection.ready.put(target)
+            connection.put(target)
 
     def on_eof(self, number, payload):
         stream = self.known(number, "EOF")
@@ -256,7 +256,7 @@ class Reader:
         if len(connection.answers) >= _QUESTIONS:
             raise ProtocolError("more than %d questions before their answers" % _QUESTIONS)
         connection.answers.append(answer)
-        connection.ready.put(None)
+        connection.put(None)
 
     def known(self, number, name):
         """The stream with this number, which the other side has not closed."""

@@ -88,7 +88,7 @@ class Stream(Account):
     def push(self, kind, payload=b""):
         """Queues a message, EOF or CLOSE."""
         self.outbox.append((kind, payload))
-        self.connection.ready.put(self)
+        self.connection.put(self)
 
     def push_close(self, payload=b""):
         """Sends CLOSE, at once if nothing stands before it."""

@@ -54,7 +54,7 @@ class Turns:
         connection = self.connection
         size = len(payload) + 8
         last = self.newest()
-        if size > _LONGEST or not last.over or connection.ready.qsize():
+        if size > _LONGEST or not last.over or connection.queue:
             return False
         turn = Turn([None])
         if last.next.setdefault(0, turn) is not turn:
@@ -85,14 +85,14 @@ class Turns:
                     return False  # the writer did not want to wait
             elif len(steps) == 3:
                 steps.append(0)
-                connection.ready.put(None)
+                connection.put(None)
                 if isinstance(error, OSError) and error.errno:
                     return True  # the writer finds out
             raise
         if steps[3] == size:
             turn.over = True
         else:
-            connection.ready.put(None)
+            connection.put(None)
         return True
 
     def take(self, write):

@@ -26,20 +26,27 @@ class Writer:
 
     def run(self):
         connection = self.connection
-        ready = connection.ready
+        queue = connection.queue
+        bell = connection.bell
         answers = connection.answers
         urgent = connection.urgent
         while True:
             batch = []
             written = []
             size = 0
-            item = ready.get()
+            if not queue:
+                bell.get()
             turn = connection.turns.take(self.write)
+            while bell.qsize():
+                bell.get()
             while True:
                 while answers:
                     batch.append(answers.popleft())
                 while urgent:
                     self.attend(urgent.popleft(), batch)
+                if not queue or size >= _BATCH:
+                    break
+                item = queue.popleft()
                 if type(item) is Stream:
                     size += self.send_from(item, batch)
                 elif item is None:
@@ -48,9 +55,6 @@ class Writer:
                     batch.append(item)  # the first frame or the last one
                 else:
                     written.append(item)
-                if size >= _BATCH or not ready.qsize():
-                    break
-                item = ready.get()
             if batch and not connection.lost:
                 try:
                     self.write(batch)
@@ -58,8 +62,8 @@ class Writer:
                     connection.lose("the controller is gone: %s" % error)
                     connection.tasks.lost()
             turn.over = True
-            for queue in written:
-                queue.put(None)
+            for done in written:
+                done.put(None)
 
     def write(self, batch):
         """Writes all of it. What is long is not copied."""
@@ -122,7 +126,7 @@ class Writer:
             account.used += length
             size += length
             if size >= _BATCH:
-                self.connection.ready.put(stream)  # the others come first
+                self.connection.put(stream)  # the others come first
                 break
         if stream.close_sent:
             outbox.clear()

@@ -7,6 +7,7 @@ from time import monotonic, sleep
 from execnet_worker import cbor, turn
 from execnet_worker.channel import EndOfChannel, TimeoutError
 from execnet_worker.frame import CBOR, CLOSE, CREDIT, DATA, EOF, LIMITS, PING, PONG, frame
+from execnet_worker.stream import SimpleQueue
 
 from .link import INTERRUPTS_THREADS, PATIENCE, LocalWorker, Worker
 from .test_channel import credit, in_thread
@@ -217,6 +218,26 @@ class Writing(unittest.TestCase):
             far.write(credit(number, 65536))
             for _ in range(4):
                 far.expect(DATA, number)
+
+    def test_what_stands_in_the_queue_goes_first(self):
+        number, other = self.far.open()
+        until(lambda: self.turns.newest().over)
+        here, go_on = SimpleQueue(), SimpleQueue()
+        take = self.turns.take
+
+        def late(write):
+            here.put(None)
+            go_on.get()
+            return take(write)
+
+        self.turns.take = late
+        self.channel._stream.push(DATA, b"first")
+        here.get()  # the writer knows of it, and does not have its turn yet
+        other.send(b"second")
+        self.turns.take = take
+        go_on.put(None)
+        self.assertEqual(self.far.frame()[1:], (self.number, b"first"))
+        self.assertEqual(self.far.frame()[1:], (number, b"second"))
 
     def test_threads_at_once(self):
         channels = dict(self.far.open() for _ in range(8))

@@ -1,7 +1,7 @@
 //! Channels as files.
 
 use std::io::{self, BufRead, Read, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
 
@@ -84,8 +84,7 @@ impl ChannelWriter {
     }
 
     /// How long each write may wait while the remote code does not read; default for ever. Then it fails with
-    /// [`io::ErrorKind::TimedOut`], and nothing of what it was given has been taken. The item of the write before it may be waiting as
-    /// well; it is sent by the first write, flush or shutdown that has the time, and dropping the writer forgets it.
+    /// [`io::ErrorKind::TimedOut`], and nothing of what it was given has been taken.
     pub fn set_timeout(&mut self, limit: Option<Duration>) {
         self.limit = limit.unwrap_or(Duration::MAX);
     }
@@ -107,15 +106,7 @@ impl ChannelWriter {
 
 impl Write for ChannelWriter {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let started = Instant::now();
-        let amount = in_time(wait_timeout(self.limit, self.inner.write(buf)))?;
-        // Sent before this returns: nobody is bound to flush what has no buffer.
-        let left = self.limit.saturating_sub(started.elapsed());
-        match wait_timeout(left, self.inner.flush()) {
-            Some(Err(error)) => Err(error),
-            // What is not sent in time is remembered: the next write waits for it, or fails.
-            Some(Ok(())) | None => Ok(amount),
-        }
+        in_time(wait_timeout(self.limit, self.inner.write(buf)))
     }
 
     fn flush(&mut self) -> io::Result<()> {

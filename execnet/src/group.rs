@@ -13,9 +13,11 @@ use futures_util::future::join_all;
 use tokio::sync::{Notify, Semaphore};
 
 use crate::connect::{Asking, Options, WarmInterpreters, connect};
+use crate::progress::Watcher;
 use crate::scheme::Schemes;
 use crate::{
-    ExecError, Gateway, GatewayError, MultiChannel, Output, Scheme, Source, TerminateError,
+    ExecError, Gateway, GatewayError, MultiChannel, Output, Scheme, Source, StartProgress,
+    TerminateError,
 };
 
 /// How many gateways of a group start at the same time, unless it is told otherwise.
@@ -63,6 +65,7 @@ struct Shared {
     settled: Notify,
     /// How many start at the same time.
     starts: Semaphore,
+    watcher: Watcher,
 }
 
 #[derive(Debug, Default)]
@@ -97,6 +100,7 @@ pub struct GroupBuilder {
     agent_program: Option<PathBuf>,
     asking: Asking,
     start_limit: usize,
+    watcher: Watcher,
 }
 
 impl GroupBuilder {
@@ -142,6 +146,17 @@ impl GroupBuilder {
         self
     }
 
+    /// Told by [`Group::make_gateways`] and [`Group::make_all`] whenever one more of their gateways has started or failed: for a progress bar. It
+    /// runs between the starts and holds them up, so it must not block. A later callback replaces this one.
+    ///
+    /// ```
+    /// let group = execnet::Group::builder().on_start(|p| eprintln!("started {}/{}", p.started, p.total)).build();
+    /// ```
+    pub fn on_start(mut self, callback: impl Fn(StartProgress) + Send + Sync + 'static) -> Self {
+        self.watcher = Watcher::new(callback);
+        self
+    }
+
     /// Adds a type of gateway of your own, known by its key. Call it for each; of two with the same key the later one
     /// counts.
     pub fn scheme(mut self, scheme: Scheme) -> Self {
@@ -179,6 +194,7 @@ impl GroupBuilder {
             agent_program,
             asking,
             start_limit,
+            watcher,
         } = self;
         let name = Format::Marshal.name();
         config.hello.formats.retain(|format| format != name);
@@ -197,6 +213,7 @@ impl GroupBuilder {
             members: Mutex::default(),
             settled: Notify::new(),
             starts: Semaphore::new(start_limit),
+            watcher,
         }))
     }
 }
@@ -220,6 +237,7 @@ impl Group {
             agent_program: None,
             asking: Asking::default(),
             start_limit: START_LIMIT,
+            watcher: Watcher::default(),
         }
     }
 
@@ -250,11 +268,7 @@ impl Group {
         I::Item: TryInto<XSpec>,
         <I::Item as TryInto<XSpec>>::Error: Into<SpecError>,
     {
-        join_all(self.reserve_all(specs).into_iter().map(|reserved| async {
-            let (spec, reserved) = reserved?;
-            Ok(self.start(spec, reserved).await?.join())
-        }))
-        .await
+        self.start_all(self.reserve_all(specs), Started::join).await
     }
 
     /// The same, but all or none: none is in the group before all have started. When one fails, those that had started are ended
@@ -268,12 +282,8 @@ impl Group {
         I::Item: TryInto<XSpec>,
         <I::Item as TryInto<XSpec>>::Error: Into<SpecError>,
     {
-        let starts = self.reserve_all(specs).into_iter().map(|reserved| async {
-            let (spec, reserved) = reserved?;
-            self.start(spec, reserved).await
-        });
         let (mut started, mut errors) = (Vec::new(), Vec::new());
-        for result in join_all(starts).await {
+        for result in self.start_all(self.reserve_all(specs), |started| started).await {
             match result {
                 Ok(gateway) => started.push(gateway),
                 Err(error) => errors.push(error),
@@ -393,6 +403,25 @@ impl Group {
         members.next_place += 1;
         let waits = members.is_starting(leads_through(spec));
         Ok(Reserved { shared: self.0.clone(), id, place, waits })
+    }
+
+    /// Starts them at the same time, and does `then` with each as soon as it has started.
+    async fn start_all<T>(
+        &self,
+        all: Vec<Result<(XSpec, Reserved), GatewayError>>,
+        then: impl Fn(Started) -> T,
+    ) -> Vec<Result<T, GatewayError>> {
+        let count = self.0.watcher.count(all.len());
+        join_all(all.into_iter().map(|reserved| async {
+            let start = async {
+                let (spec, reserved) = reserved?;
+                self.start(spec, reserved).await.map(&then)
+            };
+            let result = start.await;
+            count.add(&result);
+            result
+        }))
+        .await
     }
 
     async fn start(&self, spec: XSpec, reserved: Reserved) -> Result<Started, GatewayError> {

@@ -7,6 +7,8 @@ mod gateway;
 pub use gateway::{Gateway, Info};
 mod group;
 pub use group::{Group, GroupBuilder};
+mod progress;
+pub use progress::StartProgress;
 mod default_group;
 pub use default_group::{default_group, make_gateway};
 mod call;

@@ -8,7 +8,7 @@ use execnet_xspec::{SpecError, XSpec};
 
 use super::runtime::wait;
 use super::{Channel, Gateway, MultiChannel};
-use crate::{ExecError, GatewayError, Output, Source, TerminateError};
+use crate::{ExecError, GatewayError, Output, Source, StartProgress, TerminateError};
 
 /// Gateways with ids of their own: [`crate::Group`] for threads.
 ///
@@ -65,6 +65,11 @@ impl GroupBuilder {
     /// How long a gateway may take from its start to the worker's first words; default 30 s.
     pub fn start_timeout(self, limit: Duration) -> Self {
         Self(self.0.start_timeout(limit))
+    }
+
+    /// See [`execnet::GroupBuilder::on_start`](crate::GroupBuilder::on_start).
+    pub fn on_start(self, callback: impl Fn(StartProgress) + Send + Sync + 'static) -> Self {
+        Self(self.0.on_start(callback))
     }
 
     /// Who answers what only a person knows; see [`crate::GroupBuilder::prompt`].

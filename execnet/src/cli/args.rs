@@ -1,5 +1,6 @@
 //! The command line, read.
 
+use std::mem::take;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -31,9 +32,23 @@ Examples:
   printf '1\\n2\\n3\\n' | execnet exec -c 'for x in channel: channel.send(x * x)' --input - popen
   execnet exec --call collect --arg 'pattern=\"*.log\"' tasks.py popen//chdir=/var/log
   execnet exec --json -c 'channel.send({1, 2})' popen
+  execnet exec -c 'import os; channel.send(os.getloadavg())' --host-file hosts.txt
 
 Each received item is one line: a str as it is, anything else as Python's repr. With several
 gateways each line begins with the gateway's id. What remote code prints goes to stderr.";
+
+const INFO_EXAMPLES: &str = "\
+Examples:
+  execnet info popen//python=3.12
+  execnet info --json --host-file hosts.txt ssh=one-more";
+
+const PING_EXAMPLES: &str = "\
+Examples:
+  execnet ping popen
+  execnet ping -n 1000 --json ssh=web1
+
+A round trip is that of the worker's reader, which answers while code runs. The throughput is that of
+bytes items through Python code there: each way up to 64 MiB, or for 2 s.";
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
@@ -41,7 +56,11 @@ pub(super) enum Command {
     #[command(after_help = EXAMPLES)]
     Exec(ExecArgs),
     /// Print facts about each far end
+    #[command(after_help = INFO_EXAMPLES)]
     Info(InfoArgs),
+    /// Measure round trips to a far end and the throughput each way
+    #[command(after_help = PING_EXAMPLES)]
+    Ping(PingArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -68,8 +87,30 @@ pub(super) struct ExecArgs {
     #[arg(long)]
     pub(super) json: bool,
     /// FILE.py (unless -c is given), then the gateways
-    #[arg(value_name = "[FILE.py] SPEC", required = true)]
+    #[arg(value_name = "[FILE.py] SPEC", required_unless_present = "host_files")]
     pub(super) rest: Vec<String>,
+    #[arg(long = "host-file", value_name = "FILE", help = HOST_FILE)]
+    pub(super) host_files: Vec<PathBuf>,
+}
+
+const HOST_FILE: &str =
+    "Also the gateways of this file, or of stdin (-): a SPEC a line, # begins a comment";
+
+impl ExecArgs {
+    /// The gateways, when FILE.py has been taken off.
+    pub(super) fn fleet(&mut self) -> Fleet {
+        Fleet { specs: take(&mut self.rest), host_files: take(&mut self.host_files) }
+    }
+}
+
+/// The gateways that a command is about.
+#[derive(Debug, clap::Args)]
+pub(super) struct Fleet {
+    /// The gateways
+    #[arg(value_name = "SPEC", required_unless_present = "host_files")]
+    pub(super) specs: Vec<String>,
+    #[arg(long = "host-file", value_name = "FILE", help = HOST_FILE)]
+    pub(super) host_files: Vec<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
@@ -77,9 +118,21 @@ pub(super) struct InfoArgs {
     /// Print a line of JSON for each far end
     #[arg(long)]
     pub(super) json: bool,
-    /// The gateways
-    #[arg(value_name = "SPEC", required = true)]
-    pub(super) specs: Vec<String>,
+    #[command(flatten)]
+    pub(super) fleet: Fleet,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct PingArgs {
+    /// How many round trips
+    #[arg(short = 'n', value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(super) count: u32,
+    /// Print a line of JSON
+    #[arg(long)]
+    pub(super) json: bool,
+    /// The gateway
+    #[arg(value_name = "SPEC")]
+    pub(super) spec: String,
 }
 
 /// A duration: a number of seconds, or a text such as `1min 30s`.

@@ -4,15 +4,16 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use execnet::{Gateway, MultiChannel, Output, ReceiveError, Sender, Source, Value};
+use execnet::{Gateway, Group, MultiChannel, Output, ReceiveError, Sender, Source, Value};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use super::args::ExecArgs;
+use super::fleet::Progress;
 use super::signal::Interrupts;
-use super::{Outcome, complain, json, outcome_of, outcome_of_write, parse_specs};
+use super::{Outcome, complain, json, outcome_of, outcome_of_write};
 
 /// How long workers may take to end when everything has been said.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -25,13 +26,19 @@ pub(super) async fn run(mut args: ExecArgs) -> Outcome {
             return Outcome::Usage;
         }
     };
-    let specs = match parse_specs(&args.rest) {
+    let fleet = args.fleet();
+    if fleet.reads_stdin() && args.input.as_deref() == Some(Path::new("-")) {
+        complain("--input - and --host-file -: stdin can be only one of them");
+        return Outcome::Usage;
+    }
+    let specs = match fleet.specs() {
         Ok(specs) => specs,
         Err(outcome) => return outcome,
     };
     let several = specs.len() > 1;
     let output = if several { Output::labelled_stderr() } else { Output::stderr() };
-    let group = super::group().output(output).build();
+    let progress = Progress::new(specs.len());
+    let group = progress.watch(super::group().output(output)).build();
     let timeout = args.timeout;
     let mut interrupts = match Interrupts::new() {
         Ok(interrupts) => interrupts,
@@ -41,12 +48,14 @@ pub(super) async fn run(mut args: ExecArgs) -> Outcome {
         }
     };
     let work = async {
+        let progress = progress;
         let mut outcome = Outcome::Success;
         let mut gateways = Vec::new();
         let started = tokio::select! {
             started = group.make_gateways(specs) => started,
             () = interrupts.next() => return Outcome::Interrupted,
         };
+        drop(progress);
         for result in started {
             match result {
                 Ok(gateway) => gateways.push(gateway),
@@ -62,13 +71,22 @@ pub(super) async fn run(mut args: ExecArgs) -> Outcome {
         }
         outcome
     };
-    let mut outcome = match timeout {
+    let outcome = match timeout {
         None => work.await,
         Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
             complain(format_args!("timed out after {}", humantime::format_duration(limit)));
             Outcome::TimedOut
         }),
     };
+    end(&group, outcome, &mut interrupts).await
+}
+
+/// Ends what still runs; a Ctrl-C meanwhile ends it at once.
+pub(super) async fn end(
+    group: &Group,
+    mut outcome: Outcome,
+    interrupts: &mut Interrupts,
+) -> Outcome {
     let patience = if outcome == Outcome::TimedOut { Duration::ZERO } else { PATIENCE };
     tokio::select! {
         result = group.terminate(patience) => {
@@ -88,8 +106,12 @@ fn source(args: &mut ExecArgs) -> Result<Source, String> {
     let mut source = match args.code.take() {
         Some(code) => Source::from(code),
         None => {
-            let file = args.rest.remove(0);
+            // Present, unless there is a host file.
             if args.rest.is_empty() {
+                return Err("expected FILE.py or -c CODE: there is nothing to run".to_owned());
+            }
+            let file = args.rest.remove(0);
+            if args.rest.is_empty() && args.host_files.is_empty() {
                 return Err(format!(
                     "{file:?}: expected FILE.py and at least one SPEC, or -c CODE and SPECs"
                 ));
@@ -247,7 +269,7 @@ fn print(gateway: &Gateway, value: &Value, as_json: bool, several: bool) -> io::
 }
 
 /// Tells how a channel ended, and what that means.
-fn report(gateway: &Gateway, error: &ReceiveError, several: bool) -> Outcome {
+pub(super) fn report(gateway: &Gateway, error: &ReceiveError, several: bool) -> Outcome {
     match error {
         ReceiveError::End => Outcome::Success,
         ReceiveError::Remote(error) => {

@@ -7,16 +7,20 @@ use execnet::{Gateway, Value};
 use serde_json::{Map, Value as Json, json};
 
 use super::args::InfoArgs;
-use super::{Outcome, complain, json, outcome_of, outcome_of_write, parse_specs};
+use super::fleet::Progress;
+use super::{Outcome, complain, json, outcome_of, outcome_of_write};
 
 pub(super) async fn run(args: InfoArgs) -> Outcome {
-    let specs = match parse_specs(&args.specs) {
+    let specs = match args.fleet.specs() {
         Ok(specs) => specs,
         Err(outcome) => return outcome,
     };
-    let group = super::group().build();
+    let progress = Progress::new(specs.len());
+    let group = progress.watch(super::group()).build();
     let mut outcome = Outcome::Success;
-    for result in group.make_gateways(specs).await {
+    let started = group.make_gateways(specs).await;
+    drop(progress);
+    for result in started {
         let written = match result {
             Ok(gateway) => print(&gateway, args.json),
             Err(error) => {

@@ -4,9 +4,11 @@
 
 mod args;
 mod exec;
+mod fleet;
 mod info;
 mod json;
 mod log;
+mod ping;
 #[cfg(feature = "ssh-native")]
 mod prompt;
 mod signal;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 
 use args::{Args, Command};
 use clap::Parser;
-use execnet::{GatewayError, Group, GroupBuilder, XSpec};
+use execnet::{GatewayError, Group, GroupBuilder};
 
 /// How the command ended, as its exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -71,6 +73,7 @@ pub(crate) fn main() -> ExitCode {
         match args.command {
             Command::Exec(args) => exec::run(args).await,
             Command::Info(args) => info::run(args).await,
+            Command::Ping(args) => ping::run(args).await,
         }
     });
     // A read of stdin may be under way in a thread that only the end of the process stops.
@@ -90,24 +93,6 @@ fn group() -> GroupBuilder {
         group = group.prompt(prompt);
     }
     group
-}
-
-/// Parses specifications; says what is wrong with each bad one.
-fn parse_specs(texts: &[String]) -> Result<Vec<XSpec>, Outcome> {
-    let specs: Vec<_> = texts.iter().map(|text| checked(text)).collect();
-    for error in specs.iter().filter_map(|spec| spec.as_ref().err()) {
-        complain(error);
-    }
-    specs.into_iter().collect::<Result<_, _>>().map_err(|_| Outcome::Usage)
-}
-
-/// A specification that names a type of gateway and no key that nobody knows: mistakes in these are mistakes
-/// on the command line, and found before anything is started.
-fn checked(text: &str) -> Result<XSpec, execnet::SpecError> {
-    let spec = XSpec::parse(text)?;
-    spec.refuse_unclaimed(&[])?;
-    spec.kind()?;
-    Ok(spec)
 }
 
 /// What a failed start means for the exit status.

@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use execnet_proto::{Value, cbor};
 use execnet_xspec::{Kind, XSpec};
+use futures_util::future::maybe_done;
 use tokio::time::timeout;
 
 use super::local;
@@ -73,11 +74,14 @@ pub(crate) fn ends(gateway: &Gateway) {
         _ => return,
     }
     let gateway = gateway.clone();
-    let mut asking = Box::pin(async move { timeout(LAST_PATIENCE, ask(&gateway)).await });
+    let asking = async move { timeout(LAST_PATIENCE, ask(&gateway)).await };
+    // It may be done at once, and is awaited all the same.
+    let mut asking = Box::pin(maybe_done(asking));
     // Now, for what is sent behind the request to end is refused.
     let _ = asking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     tokio::spawn(async move {
-        if let Ok(Some(compiled)) = asking.await {
+        asking.as_mut().await;
+        if let Some(Ok(Some(compiled))) = asking.as_mut().take_output() {
             kept().insert(key, Compiled::Here(compiled));
         }
     });

@@ -6,11 +6,10 @@
 //! what it goes through. Places that need a server, or a group with settings of its own, fill in a [`Place`]: its `keep` lives as long as its scenarios.
 //! A place that cannot be had here is told by `execnet_testing::skip` and left out.
 
+mod memory;
 mod recipes;
 mod scenarios;
-#[cfg(feature = "socket")]
 mod servers;
-#[cfg(feature = "ssh-native")]
 mod ssh;
 
 use std::any::Any;
@@ -26,7 +25,7 @@ struct Place {
     /// Started in order; the last one is the place.
     specs: Vec<String>,
     /// Scenarios that cannot be had there, and why.
-    lacks: &'static [(&'static str, &'static str)],
+    lacks: Vec<(&'static str, &'static str)>,
     /// What has to live as long: servers, folders.
     keep: Option<Box<dyn Any>>,
 }
@@ -35,13 +34,13 @@ impl Place {
     fn new<S: Into<String>>(name: &'static str, specs: impl IntoIterator<Item = S>) -> Self {
         let group = Group::builder().output(Output::discard());
         let specs = specs.into_iter().map(Into::into).collect();
-        Self { name, group, specs, lacks: &[], keep: None }
+        Self { name, group, specs, lacks: Vec::new(), keep: None }
     }
 
-    fn lacking(mut self, what: &'static [(&'static str, &'static str)]) -> Self {
-        let known = |name| scenarios::ALL.iter().any(|(known, _)| *known == name);
-        assert!(what.iter().all(|(name, _)| known(*name)), "{what:?}");
-        self.lacks = what;
+    fn lacking(mut self, names: &[&'static str], why: &'static str) -> Self {
+        let known = |name| scenarios::ALL.iter().any(|(known, _)| known == name);
+        assert!(names.iter().all(known), "{names:?}");
+        self.lacks.extend(names.iter().map(|name| (*name, why)));
         self
     }
 
@@ -56,9 +55,10 @@ fn here(python: &str) -> Vec<Place> {
     let popen = format!("popen//python={python}");
     let mut in_cbor = Place::new("popen, all in CBOR", [popen.clone()]);
     in_cbor.group = in_cbor.group.marshal(false);
-    vec![
+    let mut places = vec![
         Place::new("popen", [popen.clone()]),
         in_cbor,
+        memory::place(python),
         Place::new("popen prefork", [format!("popen//prefork//python={python}")]),
         Place::new("via popen", [format!("{popen}//id=a"), format!("{popen}//via=a")]),
         Place::new(
@@ -69,7 +69,26 @@ fn here(python: &str) -> Vec<Place> {
             "via via",
             [format!("{popen}//id=a"), format!("{popen}//id=b//via=a"), format!("{popen}//via=b")],
         ),
+    ];
+    places.extend(agents(&popen));
+    places
+}
+
+/// With the native agent as the place, or on the way.
+fn agents(popen: &str) -> [Place; 2] {
+    let agent = "popen//agent".to_owned();
+    let through = [format!("{agent}//id=a"), format!("{popen}//via=a")];
+    let python = scenarios::ALL.iter().map(|(name, _)| *name).filter(|name| *name != "a command");
+    let python: Vec<_> = python.collect();
+    [
+        Place::new("native agent", [agent]).lacking(&python, "it runs no Python"),
+        Place::new("via native agent", through),
     ]
+    .map(|mut place| {
+        // The command is an agent as well.
+        place.group = place.group.agent_program(env!("CARGO_BIN_EXE_execnet"));
+        place
+    })
 }
 
 /// Behind other commands.
@@ -98,14 +117,12 @@ async fn every_scenario_behind_commands() {
     pass(commands(&python.display().to_string())).await;
 }
 
-#[cfg(feature = "ssh-native")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_scenario_over_ssh() {
     let Some(python) = python() else { return };
     pass(ssh::places(&python.display().to_string())).await;
 }
 
-#[cfg(feature = "socket")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_scenario_at_servers() {
     let Some(python) = python() else { return };

@@ -1,6 +1,7 @@
 //! At servers.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use execnet_agent::server::{Access, Config, Pki, Server};
 use execnet_testing::{Authority, skip};
@@ -22,30 +23,45 @@ impl Drop for Served {
     }
 }
 
-/// At servers that know their clients in each of the ways, and at those that a gateway installs.
+/// At servers that know their clients in each of the ways, and at one that a gateway installs.
 pub(super) async fn places(python: &str) -> Vec<Place> {
-    let mut places =
-        vec![token(python).await, certificates(python).await, unix_socket(python).await];
-    let tls = "import ssl, sys; sys.exit(not ssl.HAS_TLSv1_3)";
-    let able = std::process::Command::new(python).args(["-c", tls]).status();
-    match able.is_ok_and(|status| status.success()) {
-        true => places.push(Place::new(
-            "installvia",
-            [format!("popen//python={python}//id=a"), "socket//installvia=a".to_owned()],
-        )),
-        false => skip("no Python with TLS 1.3"),
-    }
+    let mut places = vec![
+        token(python, false).await,
+        token(python, true).await,
+        certificates(python).await,
+        unix_socket(python).await,
+    ];
+    let popen = format!("popen//python={python}");
+    places.extend(installed("installvia popen", python, &popen));
     places
 }
 
-async fn token(python: &str) -> Place {
+/// At a server that a gateway installs, where the interpreter is able to be one.
+pub(super) fn installed(name: &'static str, python: &str, host: &str) -> Option<Place> {
+    let tls = "import ssl, sys; sys.exit(not ssl.HAS_TLSv1_3)";
+    let able = Command::new(python).args(["-c", tls]).status();
+    if !able.is_ok_and(|status| status.success()) {
+        skip("no Python with TLS 1.3");
+        return None;
+    }
+    Some(Place::new(name, [format!("{host}//id=a"), "socket//installvia=a".to_owned()]))
+}
+
+async fn token(python: &str, via: bool) -> Place {
     let dir = folder();
     let file = dir.path().join("token");
     Token::generate().write_new(&file).expect("a file");
     let access = Access { token_files: vec![file.clone()], pki: None };
     let (address, served) = serve("127.0.0.1:0", access, python, dir).await;
     let spec = format!("socket={address}//token_file={}", file.display());
-    Place::new("socket, token", [spec]).keeping(served)
+    let place = match via {
+        false => Place::new("socket, token", [spec]),
+        true => {
+            let through = [format!("popen//python={python}//id=a"), format!("{spec}//via=a")];
+            Place::new("socket, token, via popen", through)
+        }
+    };
+    place.keeping(served)
 }
 
 async fn certificates(python: &str) -> Place {

@@ -1,27 +1,24 @@
 //! Gateways that belong together: named, started in parallel, ended together.
 
-use std::collections::{BTreeMap, HashMap};
+mod builder;
+mod members;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use execnet_channel::Config;
-use execnet_proto::Format;
 use execnet_xspec::{SpecError, XSpec};
 use futures_util::future::join_all;
 use tokio::sync::{Notify, Semaphore};
 
+pub use self::builder::GroupBuilder;
+use self::members::{Members, leads_through, leaves_first};
 use crate::connect::{Asking, Options, WarmInterpreters, connect};
 use crate::progress::Watcher;
 use crate::scheme::Schemes;
-use crate::{
-    ExecError, Gateway, GatewayError, MultiChannel, Output, Scheme, Source, StartProgress,
-    TerminateError,
-};
-
-/// How many gateways of a group start at the same time, unless it is told otherwise.
-const START_LIMIT: usize = 64;
+use crate::{ExecError, Gateway, GatewayError, MultiChannel, Output, Source, TerminateError};
 
 /// How long a gateway on which nothing runs may take to end.
 const UNUSED: Duration = Duration::from_secs(2);
@@ -68,156 +65,6 @@ struct Shared {
     watcher: Watcher,
 }
 
-#[derive(Debug, Default)]
-struct Members {
-    /// In the order in which their ids were given, which is that of their specifications.
-    gateways: BTreeMap<u64, Gateway>,
-    next_place: u64,
-    /// Those that are being started, by their ids.
-    starting: HashMap<String, Start>,
-    next_number: usize,
-}
-
-/// A gateway that is not in the group yet.
-#[derive(Debug)]
-struct Start {
-    /// The id of the gateway that it goes through.
-    via: Option<String>,
-    /// The gateway, when it has started: others may go through it.
-    gateway: Option<Gateway>,
-}
-
-/// Settings of a [`Group`], from [`Group::builder`].
-#[derive(Clone, Debug)]
-#[must_use]
-pub struct GroupBuilder {
-    default_spec: String,
-    config: Config,
-    output: Option<Output>,
-    start_timeout: Duration,
-    schemes: Schemes,
-    marshal: bool,
-    agent_program: Option<PathBuf>,
-    asking: Asking,
-    start_limit: usize,
-    watcher: Watcher,
-}
-
-impl GroupBuilder {
-    /// What [`Group::make_default_gateway`] starts; default `popen`.
-    pub fn default_spec(mut self, spec: impl Into<String>) -> Self {
-        self.default_spec = spec.into();
-        self
-    }
-
-    /// Limits and windows of the connections; default [`Config::balanced`].
-    ///
-    /// Where it says nothing of `keepalive` and `idle_timeout`, a gateway that is not a child process gets 20 s and three times that: then
-    /// either side gives up an end of the other that the link does not tell of, the worker too. So do not block the runtime for as long.
-    pub fn config(mut self, config: Config) -> Self {
-        self.config = config;
-        self
-    }
-
-    /// Whether items may travel as CPython's marshal, where the far end is a CPython and an item has such a form; default yes. They cross
-    /// several times as fast as in CBOR, which all else uses, and everything when this is `false`. What arrives is the same.
-    pub fn marshal(mut self, allowed: bool) -> Self {
-        self.marshal = allowed;
-        self
-    }
-
-    /// Where printed lines go; default this program's stderr, with the gateway's id in front as soon as the
-    /// group has had a second one.
-    pub fn output(mut self, output: Output) -> Self {
-        self.output = Some(output);
-        self
-    }
-
-    /// How long a gateway may take from its start to the worker's first words; default 30 s.
-    pub fn start_timeout(mut self, limit: Duration) -> Self {
-        self.start_timeout = limit;
-        self
-    }
-
-    /// How many gateways start at the same time, at least one; the others wait for their turn. Default 64: a start is mostly waiting for the
-    /// other machine, but a local interpreter takes a processor for some tens of milliseconds. The time limit of each counts from its turn.
-    pub fn start_limit(mut self, gateways: usize) -> Self {
-        self.start_limit = gateways.clamp(1, Semaphore::MAX_PERMITS);
-        self
-    }
-
-    /// Told by [`Group::make_gateways`] and [`Group::make_all`] whenever one more of their gateways has started or failed: for a progress bar. It
-    /// runs between the starts and holds them up, so it must not block. A later callback replaces this one.
-    ///
-    /// ```
-    /// let group = execnet::Group::builder().on_start(|p| eprintln!("started {}/{}", p.started, p.total)).build();
-    /// ```
-    pub fn on_start(mut self, callback: impl Fn(StartProgress) + Send + Sync + 'static) -> Self {
-        self.watcher = Watcher::new(callback);
-        self
-    }
-
-    /// Adds a type of gateway of your own, known by its key. Call it for each; of two with the same key the later one
-    /// counts.
-    pub fn scheme(mut self, scheme: Scheme) -> Self {
-        self.schemes.add(scheme);
-        self
-    }
-
-    /// The program that is the agent where a specification says only `agent`: one whose `main` begins with `execnet_agent::run_if_agent`, such as
-    /// this program itself ([`std::env::current_exe`]). It is copied to other hosts that do not have it.
-    ///
-    /// Default: `execnet-agent`, from PATH or from this program's folder.
-    pub fn agent_program(mut self, program: impl Into<PathBuf>) -> Self {
-        self.agent_program = Some(program.into());
-        self
-    }
-
-    /// Who answers what only a person knows, such as the passphrase of a key for [`ssh`](crate::ssh); default nobody: what would have to be
-    /// asked for is left out. While somebody is asked, the limit of [`start_timeout`](Self::start_timeout) waits.
-    #[cfg(feature = "ssh-native")]
-    pub fn prompt(mut self, prompt: Arc<dyn crate::ssh::Prompt>) -> Self {
-        self.asking.set(prompt);
-        self
-    }
-
-    /// The group, still empty.
-    #[must_use]
-    pub fn build(self) -> Group {
-        let Self {
-            default_spec,
-            mut config,
-            output,
-            start_timeout,
-            schemes,
-            marshal,
-            agent_program,
-            asking,
-            start_limit,
-            watcher,
-        } = self;
-        let name = Format::Marshal.name();
-        config.hello.formats.retain(|format| format != name);
-        config.hello.formats.extend(marshal.then(|| name.to_owned()));
-        let several = Arc::default();
-        Group(Arc::new(Shared {
-            default_spec,
-            config,
-            output,
-            start_timeout,
-            schemes,
-            agent_program,
-            warm: WarmInterpreters::default(),
-            asking,
-            several,
-            members: Mutex::default(),
-            settled: Notify::new(),
-            starts: Semaphore::new(start_limit),
-            watcher,
-        }))
-    }
-}
-
 impl Group {
     /// A group with the default settings.
     #[must_use]
@@ -227,18 +74,7 @@ impl Group {
 
     /// A group with settings of your own.
     pub fn builder() -> GroupBuilder {
-        GroupBuilder {
-            default_spec: "popen".to_owned(),
-            config: Config::default(),
-            output: None,
-            start_timeout: Duration::from_secs(30),
-            schemes: Schemes::default(),
-            marshal: true,
-            agent_program: None,
-            asking: Asking::default(),
-            start_limit: START_LIMIT,
-            watcher: Watcher::default(),
-        }
+        GroupBuilder::new()
     }
 
     /// Starts a gateway and waits for its worker's first words.
@@ -371,6 +207,10 @@ impl Group {
         if stuck.is_empty() { Ok(()) } else { Err(TerminateError { stuck }) }
     }
 
+    fn of(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
     fn remove(&self, gateway: &Gateway) {
         self.0.members().gateways.retain(|_, member| !member.is_same(gateway));
     }
@@ -485,72 +325,6 @@ impl Shared {
     }
 }
 
-impl Members {
-    fn is_starting(&self, id: Option<&str>) -> bool {
-        id.is_some_and(|id| self.starting.contains_key(id))
-    }
-
-    /// The gateway with this id, or `None` while it is being started.
-    fn through(
-        &self,
-        spec: &XSpec,
-        id: &str,
-        waited: bool,
-    ) -> Result<Option<Gateway>, GatewayError> {
-        if let Some(gateway) = self.gateways.values().find(|gateway| gateway.id() == id) {
-            return Ok(Some(gateway.clone()));
-        }
-        let spec = || spec.to_string();
-        if let Some(Start { gateway: Some(gateway), .. }) = self.starting.get(id) {
-            return Ok(Some(gateway.clone()));
-        }
-        if !self.starting.contains_key(id) {
-            if waited {
-                return Err(GatewayError::ViaNotStarted { spec: spec(), id: id.to_owned() });
-            }
-            let known = self.gateways.values().map(|gateway| gateway.id().to_owned()).collect();
-            return Err(GatewayError::NoSuchGateway { spec: spec(), id: id.to_owned(), known });
-        }
-        // Those that wait for each other would do so for ever.
-        let mut chain = vec![id.to_owned()];
-        while let Some(start) = chain.last().and_then(|id| self.starting.get(id))
-            && let Some(next) = &start.via
-        {
-            if chain.contains(next) {
-                chain.push(next.clone());
-                return Err(GatewayError::Circular { spec: spec(), chain });
-            }
-            chain.push(next.clone());
-        }
-        Ok(None)
-    }
-
-    fn reserve(&mut self, spec: &XSpec) -> Result<String, GatewayError> {
-        let taken = |id: &str| {
-            self.starting.contains_key(id)
-                || self.gateways.values().any(|gateway| gateway.id() == id)
-        };
-        let id = match spec.id() {
-            Some(id) if taken(id) => return Err(GatewayError::DuplicateId(id.to_owned())),
-            Some(id) => id.to_owned(),
-            None => {
-                let free = (self.next_number..).find(|number| !taken(&format!("gw{number}")));
-                let number = free.unwrap_or(self.next_number);
-                self.next_number = number + 1;
-                format!("gw{number}")
-            }
-        };
-        let start = Start { via: leads_through(spec).map(str::to_owned), gateway: None };
-        self.starting.insert(id.clone(), start);
-        Ok(id)
-    }
-}
-
-/// The gateway without which one of this specification cannot be.
-fn leads_through(spec: &XSpec) -> Option<&str> {
-    spec.via().or(spec.installvia())
-}
-
 /// An id that is taken while its gateway starts; free again when that fails.
 struct Reserved {
     shared: Arc<Shared>,
@@ -587,26 +361,4 @@ impl Drop for Reserved {
         drop(start);
         self.shared.settled.notify_waiters();
     }
-}
-
-/// The gateways, those that go through others before these.
-fn leaves_first(gateways: Vec<Gateway>) -> Vec<Vec<Gateway>> {
-    let via: HashMap<_, _> = gateways
-        .iter()
-        .map(|gateway| (gateway.id().to_owned(), leads_through(gateway.spec()).map(str::to_owned)))
-        .collect();
-    let mut levels: BTreeMap<usize, Vec<Gateway>> = BTreeMap::new();
-    for gateway in gateways {
-        let mut depth = 0;
-        let mut id = gateway.id();
-        // One that has been replaced meanwhile could make it a ring.
-        while let Some(Some(next)) = via.get(id)
-            && depth < via.len()
-        {
-            depth += 1;
-            id = next;
-        }
-        levels.entry(depth).or_default().push(gateway);
-    }
-    levels.into_values().rev().collect()
 }

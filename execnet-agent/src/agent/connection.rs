@@ -9,6 +9,7 @@ use std::time::Duration;
 use execnet_channel::{Channel, ChannelId, Incoming, Mux, Request, Side};
 use execnet_proto::{Fault, Format, Terminate, Value, cbor};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -109,6 +110,12 @@ where
     };
     config.hello.software = concat!("execnet-agent ", env!("CARGO_PKG_VERSION")).to_owned();
     config.hello.facts = hello::facts(&settings);
+    // As in the Python worker. Without a handler, a process of the background, which inherits that the signal is ignored,
+    // would pass that on to every command.
+    let sigint = match scope {
+        Scope::Process => Some(signal(SignalKind::interrupt())?),
+        _ => None,
+    };
     let (mux, incoming, driver) = Mux::new(seen.chain(reader), writer, Side::FarEnd, config)?;
     let mut driver = tokio::spawn(driver);
     let _abort = AbortOnDrop(driver.abort_handle());
@@ -123,7 +130,7 @@ where
         relays: watch::Sender::new(0),
         blocking,
     });
-    connection.attend(incoming).await;
+    connection.attend(incoming, sigint).await;
     // With the last handle the farewell follows what was sent.
     drop(connection);
     match timeout(FAREWELL, &mut driver).await {
@@ -131,6 +138,10 @@ where
         // Whoever does not read any more has no use for the rest.
         Ok(Err(_)) | Err(_) => Ok(()),
     }
+}
+
+async fn received(signal: &mut Option<Signal>) -> Option<()> {
+    signal.as_mut()?.recv().await
 }
 
 /// The driver must not outlive a `serve` that was dropped.
@@ -165,8 +176,8 @@ impl Deadlines {
 }
 
 impl Connection {
-    /// Does what the controller asks for, until nothing is left to be done.
-    async fn attend(self: &Arc<Self>, mut incoming: Incoming) {
+    /// Does what the controller asks for, until nothing is left to be done. A SIGINT interrupts all that runs.
+    async fn attend(self: &Arc<Self>, mut incoming: Incoming, mut sigint: Option<Signal>) {
         let mut jobs = JoinSet::new();
         let mut deadlines: Option<Deadlines> = None;
         let mut linked = true;
@@ -203,6 +214,7 @@ impl Connection {
                         self.ending.send_replace(true);
                     }
                 },
+                Some(()) = received(&mut sigint) => self.interrupt(|_| true),
                 Some(_) = jobs.join_next() => {}
                 Ok(()) = relays.changed() => {}
                 () = sleep_until(at.interrupt), if deadlines.is_some() && !interrupted => {

@@ -1,6 +1,7 @@
 //! The two far ends, and the controller's side of their connections.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -31,9 +32,14 @@ pub(crate) fn cpython() -> Option<PathBuf> {
 /// Runs a scenario with each far end.
 pub(crate) async fn with_each<F: Future<Output = ()>>(scenario: impl Fn(Far) -> F) {
     let python = cpython().map(|python| {
-        Popen::new([python.into_os_string(), "-c".into(), execnet_agent::bootstrap_line().into()])
+        in_background([
+            python.into_os_string(),
+            "-c".into(),
+            execnet_agent::bootstrap_line().into(),
+        ])
     });
-    let native = Popen::new([env!("CARGO_BIN_EXE_execnet-agent"), AGENT_ARGUMENT]);
+    let native =
+        in_background([env!("CARGO_BIN_EXE_execnet-agent"), AGENT_ARGUMENT].map(Into::into));
     let native = native.bootstrap(Bootstrap::None);
     for (name, popen) in [("python", python), ("native", Some(native))] {
         let Some(popen) = popen else { continue };
@@ -43,6 +49,12 @@ pub(crate) async fn with_each<F: Future<Output = ()>>(scenario: impl Fn(Far) -> 
             .await
             .unwrap_or_else(|_| panic!("{name} hangs"));
     }
+}
+
+/// As a shell starts what is to run in the background: with SIGINT ignored, which those must not pass on.
+fn in_background(argv: impl IntoIterator<Item = OsString>) -> Popen {
+    let shell = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh"].map(OsString::from);
+    Popen::new(shell.into_iter().chain(argv))
 }
 
 async fn start(name: &'static str, popen: &Popen) -> Far {

@@ -19,6 +19,8 @@ _USED = "used", "used"
 _CLOSE_SENT = "close_sent", "closed"
 _TRUE = True, True
 _pop = list.pop
+# Before 3.7 a forked child is not told that it is one: it leaves the link to a writer that it does not have.
+_parent = None if hasattr(os, "register_at_fork") else os.getpid()
 
 
 class Turn:
@@ -51,6 +53,8 @@ class Turns:
 
         False: it is to be queued.
         """
+        if _parent is not None and _parent != os.getpid():
+            return False
         connection = self.connection
         size = len(payload) + 8
         last = self.newest()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use execnet_testing::{descendants, pythons, skip};
+use execnet_testing::{descendants, python, skip};
 use tempfile::TempDir;
 
 use crate::support::{Served, bounded, group};
@@ -23,9 +23,7 @@ fn py_execnet() -> Option<PathBuf> {
                 .success()
                 .then_some(())
         };
-        // PyPy would do as well, and take longer.
-        let cpython =
-            pythons().into_iter().find(|python| !python.to_string_lossy().contains("pypy"))?;
+        let cpython = python()?;
         run(Command::new(cpython).args(["-m", "venv"]).arg(dir.path()))?;
         let inside = dir.path().join("bin/python");
         run(Command::new(&inside).args([

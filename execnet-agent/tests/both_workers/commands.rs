@@ -4,11 +4,11 @@ use execnet_agent::Message;
 use execnet_channel::proto::{Terminate, Value};
 use execnet_testing::Lifeline;
 
-use crate::support::{ALL, Far, cpython, exit, items, killed_by, sh, with_each};
+use crate::support::{ALL, Far, exit, items, killed_by, sh, with_each};
 
 /// A program that a [`Lifeline`] sees end: Python, connected, then `then`.
 fn alive(lifeline: &Lifeline, then: &str) -> Option<Vec<Value>> {
-    let python = cpython()?;
+    let python = execnet_testing::python()?;
     let source = format!("{}import os, signal\ns = sys.lifeline\n{then}", lifeline.source());
     Some(vec![python.to_str()?.into(), "-c".into(), source.into()])
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -23,15 +22,9 @@ pub(crate) struct Far {
     output: Arc<Mutex<Vec<u8>>>,
 }
 
-/// The newest CPython. The worker's own tests try the others.
-pub(crate) fn cpython() -> Option<PathBuf> {
-    let is_cpython = |path: &PathBuf| !path.to_string_lossy().contains("pypy");
-    execnet_testing::pythons().into_iter().rfind(is_cpython)
-}
-
 /// Runs a scenario with each far end.
 pub(crate) async fn with_each<F: Future<Output = ()>>(scenario: impl Fn(Far) -> F) {
-    let python = cpython().map(|python| {
+    let python = execnet_testing::python().map(|python| {
         in_background([
             python.into_os_string(),
             "-c".into(),

@@ -19,7 +19,7 @@ from .frame import DATA, HEADER
 from .stream import Empty, SimpleQueue
 from .turn import runs_anywhere
 
-_CHUNK = 262144
+_CHUNK = 65536
 _LONGEST = 1024
 _MOST_SEEN = 64  # with the above so few bytes that credit for them is not late
 _MOMENT = 0.005  # how long frames may wait while the thread that has read works on something else

@@ -10,7 +10,8 @@ from .frame import (CLOSE, CREDIT, DATA, EOF, EXEC, FORMATS, HEADER, INTERRUPT, 
                     read_fault)
 from .stream import Stream
 
-_CHUNK = 262144
+_CHUNK = 65536  # glibc gets a buffer of 128 KiB or more from the system, anew for each read
+_MOST = 262144  # while so much comes that it pays
 _FORMATS = len(FORMATS)
 _QUESTIONS = 128  # 64 each of PING and STATUS
 
@@ -59,12 +60,13 @@ class Reader:
             if lease.blocked and not rest and lease.is_wanted(data):
                 lease.lend(self.count_seen)
                 self.count_seen()
-            data = lease.chunks.popleft() if lease.chunks else os.read(fd, _CHUNK)
+            size = _CHUNK if len(data) < _CHUNK else _MOST
+            data = lease.chunks.popleft() if lease.chunks else os.read(fd, size)
             if rest:
                 pieces = [rest, data]
                 missing -= len(data)
                 while missing > 0 and data:
-                    data = os.read(fd, _CHUNK)
+                    data = os.read(fd, size)
                     self.connection.reads += 1
                     pieces.append(data)
                     missing -= len(data)

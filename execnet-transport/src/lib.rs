@@ -38,6 +38,8 @@ mod process;
 pub use memory::Memory;
 #[cfg(unix)]
 pub use process::Process;
+#[cfg(unix)]
+mod pair;
 mod pipe;
 #[cfg(feature = "socket")]
 mod socket;

@@ -1,14 +1,15 @@
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{fmt, io};
 
-use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, pipe};
+use tokio::net::unix::pipe;
 
+use crate::pair;
 use crate::process::Process;
 use crate::{Bootstrap, BoxFuture, ConnectError, Guard, Link, SpawnFault, Stderr, Transport};
 
@@ -138,11 +139,14 @@ impl Popen {
         })
     }
 
+    fn system(&self, source: io::Error) -> ConnectError {
+        let program = self.program().to_string_lossy().into_owned();
+        ConnectError::Spawn { program, fault: SpawnFault::System, source }
+    }
+
     /// All that can fail beforehand is done beforehand.
     fn start(&self) -> io::Result<Child> {
-        let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
-        ours.set_nonblocking(true)?;
-        let (reader, writer) = UnixStream::from_std(ours)?.into_split();
+        let (stream, theirs) = UnixStream::pair()?;
         let (errors, stderr) = pipe::pipe()?;
         let stdout = OwnedFd::from(theirs);
         let stdin = stdout.try_clone()?;
@@ -156,7 +160,7 @@ impl Popen {
         drop(command);
 
         let guard = Guard::new(Process::watch(child, &self.address())?);
-        Ok(Child { reader, writer, stderr, guard })
+        Ok(Child { stream, stderr, guard })
     }
 
     fn command(&self) -> Command {
@@ -206,8 +210,7 @@ impl Popen {
 
 /// A process that was started, in its parts.
 pub(crate) struct Child {
-    pub(crate) reader: OwnedReadHalf,
-    pub(crate) writer: OwnedWriteHalf,
+    pub(crate) stream: UnixStream,
     pub(crate) stderr: pipe::Receiver,
     pub(crate) guard: Guard,
 }
@@ -219,7 +222,8 @@ impl Transport for Popen {
 
     fn connect(&self) -> BoxFuture<'_, Result<Link, ConnectError>> {
         Box::pin(async {
-            let Child { reader, writer, stderr, guard } = self.spawn()?;
+            let Child { stream, stderr, guard } = self.spawn()?;
+            let (reader, writer) = pair::split(stream).map_err(|source| self.system(source))?;
             Ok(Link::new(reader, writer, guard)
                 .with_stderr(Stderr::with_limit(stderr, self.stderr_limit))
                 .with_bootstrap(self.bootstrap))

@@ -16,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::pair;
 use crate::{
     BoxFuture, ConnectError, Ending, FarEnd, Fault, Guard, Link, Popen, Stage, Stderr, Transport,
 };
@@ -77,9 +78,8 @@ impl Prefork {
             ConnectError::other(Stage::Spawn, Fault::System, message, Some(source.into()))
         };
         let (ours, theirs) = StdUnixStream::pair().map_err(system)?;
-        ours.set_nonblocking(true).map_err(system)?;
         let to_shut = ours.try_clone().map_err(system)?;
-        let (reader, writer) = UnixStream::from_std(ours).map_err(system)?.into_split();
+        let (reader, writer) = pair::split(ours).map_err(system)?;
         let (errors, stderr) = pipe::pipe().map_err(system)?;
         let errors = errors.into_blocking_fd().map_err(system)?;
         let (reply, answer) = oneshot::channel();
@@ -103,7 +103,8 @@ impl Prefork {
         let stderr = Stderr::new(child.stderr);
         let guard = child.guard;
         let started = async {
-            let mut control = child.reader.reunite(child.writer).map_err(io::Error::other)?;
+            child.stream.set_nonblocking(true)?;
+            let mut control = UnixStream::from_std(child.stream)?;
             control.write_all(&self.source).await?;
             let mut lines = Lines::default();
             // What an interpreter's start prints comes before.

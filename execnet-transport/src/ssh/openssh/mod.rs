@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use self::log::{Errors, Fifo};
 use super::{Config, Options, SshError, StrictHostKey};
+use crate::pair;
 use crate::{
     Bootstrap, BoxFuture, ConnectError, Ending, FarEnd, Guard, Link, Popen, SpawnFault, Stderr,
     Transport,
@@ -132,12 +133,14 @@ impl OpenSsh {
 
     async fn start(&self) -> Result<Link, ConnectError> {
         self.options.check_files()?;
-        let fifo = Fifo::new().map_err(|source| ConnectError::Spawn {
+        let system = |source| ConnectError::Spawn {
             program: "ssh".to_owned(),
             fault: SpawnFault::System,
             source,
-        })?;
+        };
+        let fifo = Fifo::new().map_err(system)?;
         let child = self.program(&fifo).spawn()?;
+        let (reader, writer) = pair::split(child.stream).map_err(system)?;
         let verbose = self.options.flags.contains(&'v');
         let (errors, watched) = Errors::new(child.stderr, fifo, verbose);
         let stderr = Stderr::new(errors);
@@ -154,9 +157,7 @@ impl OpenSsh {
             }
         }
         let guard = Guard::new(Program(child.guard));
-        Ok(Link::new(child.reader, child.writer, guard)
-            .with_stderr(stderr)
-            .with_bootstrap(self.bootstrap))
+        Ok(Link::new(reader, writer, guard).with_stderr(stderr).with_bootstrap(self.bootstrap))
     }
 
     /// Resolves when the program has ended, with the reason.

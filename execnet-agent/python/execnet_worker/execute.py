@@ -15,6 +15,11 @@ from .stream import Empty, SimpleQueue
 _SOURCE = cbor.dumps({"kind": "source"})[1:]
 """How a request for a program begins, behind the map's head."""
 
+CodeType = type(compile("", "", "exec"))
+_MOST_KEPT = 32
+_LONGEST_KEPT = 65536 if hasattr(CodeType, "replace") else -1  # from 3.8 on
+_codes = {}  # of the last programs, by their texts
+
 _KINDS = "command", "compiled", "connect", "source"
 
 
@@ -151,7 +156,8 @@ class Tasks:
 
     def closed(self, stream):
         """The CLOSE of this task's channel has been sent."""
-        if stream.task.done:
+        task = stream.task
+        if task and task.done:
             self._over(stream)
 
     def status(self):
@@ -293,6 +299,7 @@ class Tasks:
 
     def _over(self, stream):
         self.pending.pop(stream, None)
+        stream.task = None  # the two are not left to the collector
         if self.interrupt_at is not None:
             self.events.put(None)
 
@@ -415,13 +422,34 @@ def _perform(task):
     else:
         namespace["__file__"] = filename
     sources.remember(filename, source)
-    exec(compile(source, filename, "exec", 0, True), namespace)
+    exec(_compile(source, filename), namespace)
     if function is not None:
         if function not in namespace:
             raise NameError("%s has no function %r" % (filename, function))
         result = namespace[function](task.channel, **kwargs)
         if result is not None:
             _deliver(task, function, result)
+
+
+def _compile(source, filename):
+    """The code of a program. That of the last ones is kept, for those who send the same again and again."""
+    code = _codes.pop(source, None)
+    if code is None:
+        code = compile(source, filename, "exec", 0, True)
+    elif code.co_filename != filename:
+        code = _renamed(code, filename)
+    if len(source) <= _LONGEST_KEPT:
+        _codes[source] = code
+        for old in list(_codes)[:-_MOST_KEPT]:
+            _codes.pop(old, None)
+    return code
+
+
+def _renamed(code, filename):
+    """The same code from another file: 2 µs, where to compile one line takes 20."""
+    consts = tuple(_renamed(const, filename) if type(const) is CodeType else const
+                   for const in code.co_consts)
+    return code.replace(co_filename=filename, co_consts=consts)
 
 
 def _deliver(task, function, result):

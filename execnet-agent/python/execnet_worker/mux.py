@@ -22,6 +22,8 @@ from .stream import Account, Empty, SimpleQueue, Stream
 from .turn import Turns
 from .writer import SETTLE, Writer
 
+_LITTLE = 4096
+_MOST_ENDED = 64
 _LOOKS = 10
 _NEVER = 1 << 32
 
@@ -117,13 +119,20 @@ class Connection:
         return channel
 
     def urge(self, stream):
-        """Lets the writer look at a stream's credit, and at whether to answer a CLOSE."""
+        """Lets the writer look at a stream's credit, and at whether to answer a CLOSE.
+
+        When all that is left is the little credit that a channel held at its end, others may come
+        first: to wake the writer for each short task would take longer than to run it.
+        """
         self.urgent.append(stream)
-        self.put(None)
+        if (not stream.close_sent or self.tight or stream.spent - stream.settled > _LITTLE
+                or len(self.urgent) > _MOST_ENDED):
+            self.put(None)
 
     def settle(self):
         """Lets the writer look at the credit of all streams."""
-        self.urge(SETTLE)
+        self.urgent.append(SETTLE)
+        self.put(None)
 
     def close(self, end, payload=b""):
         """Sends what is queued, as far as credit comes before `end`, then CLOSE."""

@@ -206,6 +206,18 @@ class Failures(unittest.TestCase):
                 "ZeroDivisionError: division by zero",
             ])
 
+    def test_a_program_that_comes_again_is_called_by_its_own_number(self):
+        with Worker() as far:
+            for number in 1, 2, 3:
+                fault = far.run("def f(): 1/0\nf()")[1]
+                name = '  File "<remote exec %d>", line ' % number
+                lines = [line for line in fault["traceback"].splitlines() if "^" not in line]
+                self.assertEqual(lines[1:5], [name + "2, in <module>", "    f()",
+                                              name + "1, in f", "    def f(): 1/0"])
+            for filename in "a.py", "b.py":
+                fault = far.run("def f(): 1/0\nf()", filename=filename)[1]
+                self.assertIn('  File "%s", line 1, in f' % filename, fault["traceback"])
+
     def test_causes_are_shown(self):
         with Worker() as far:
             fault = far.run("try:\n    {}['key']\nexcept KeyError as e:\n"

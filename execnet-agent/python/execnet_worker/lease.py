@@ -8,7 +8,8 @@ If that is nothing but its next message, it goes from there to `seen` by another
 counts it later; everything else is left to the reader, which takes over at once.
 
 The ticket stands for reading: it is in its list, with the reader, or with the thread that waits. It
-cannot get lost for ever, for the reader looks after it from time to time.
+cannot get lost for ever, for the reader looks after it from time to time. Where a call of C code is
+not one step (turn.py) the reader never stands back.
 """
 
 import os
@@ -17,7 +18,7 @@ from time import monotonic
 
 from .frame import DATA, HEADER
 from .stream import Empty, SimpleQueue
-from .turn import runs_anywhere
+from .turn import ONE_CALL, runs_anywhere
 
 _CHUNK = 65536
 _LONGEST = 1024
@@ -56,7 +57,7 @@ class Lease:
 
     def is_wanted(self, chunk):
         """Whether the thread that gets this chunk is likely to wait for the next one, alone."""
-        if len(self.blocked) != 1 or self.wake_fds is None:
+        if not ONE_CALL or len(self.blocked) != 1 or self.wake_fds is None:
             return False
         for stream in list(self.blocked.values()):
             if not is_message(chunk, stream):

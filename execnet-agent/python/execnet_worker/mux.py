@@ -20,7 +20,7 @@ from .lease import Lease
 from .reader import Reader
 from .stream import Account, Empty, SimpleQueue, Stream
 from .turn import Turns
-from .writer import SETTLE, Writer
+from .writer import SETTLE, Farewell, Writer
 
 _LITTLE = 4096
 _MOST_ENDED = 64
@@ -49,6 +49,7 @@ class Connection:
         self.reads = 0  # how often something came
         self.tight = False  # less than half of that is left: every byte taken is looked at
         self.lost = None  # why there is no link any more
+        self.mute = False  # nothing more leaves: it is lost, or the farewell has been said
         # What the writer has to do: in turn, and before that. It takes nothing out before it has its turn: who wants
         # to write for himself sees what stands before him. The bell is where it waits.
         self.queue = deque()
@@ -140,7 +141,11 @@ class Connection:
             if not any(stream.outbox for stream in list(self.channels.values())):
                 break
             sleep(0.005)
-        self.put(frame(CLOSE, 0, payload))
+        self.say_farewell(payload)
+
+    def say_farewell(self, payload=b""):
+        """Sends the connection's own CLOSE, behind which nothing more leaves."""
+        self.put(Farewell(frame(CLOSE, 0, payload)))
         self.await_written(monotonic() + 1)
 
     def await_written(self, end):
@@ -157,6 +162,7 @@ class Connection:
         """Ends all channels: the link is gone."""
         if not self.lost:
             self.lost = reason
+            self.mute = True
             for stream in list(self.channels.values()):
                 self.lose_stream(stream)
 

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from time import monotonic
 
 from . import cbor
 from .frame import (CLOSE, CREDIT, DATA, EOF, EXEC, FORMATS, HEADER, INTERRUPT, LIMITS, MAX_WINDOW,
@@ -41,8 +40,7 @@ class Reader:
             failure = fault("InternalError", reason)
             sys.excepthook(*sys.exc_info())
         if failure:
-            connection.put(frame(CLOSE, 0, failure))
-            connection.await_written(monotonic() + 1)
+            connection.say_farewell(failure)
         connection.tasks.lost(failure)
         connection.lose(reason)
 

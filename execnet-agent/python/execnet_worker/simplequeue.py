@@ -1,4 +1,4 @@
-"""queue.SimpleQueue for Python 3.6, which has none."""
+"""queue.SimpleQueue for Python 3.6 and for PyPy, which have none."""
 
 from _thread import allocate_lock
 from collections import deque
@@ -22,17 +22,17 @@ class SimpleQueue:
         if timeout is not None and timeout < 0:
             raise ValueError("'timeout' must be a non-negative number")
         end = None if timeout is None else monotonic() + timeout
-        while True:
-            try:
-                item = self._items.popleft()
-            except IndexError:
-                left = -1 if end is None else max(0, end - monotonic())
-                if not (block and self._wake.acquire(True, left)):
-                    raise Empty from None
-            else:
-                if self._items:
-                    self._awaken()  # the next one who waits
-                return item
+        try:
+            while True:
+                try:
+                    return self._items.popleft()
+                except IndexError:
+                    left = -1 if end is None else max(0, end - monotonic())
+                    if not (block and self._wake.acquire(True, left)):
+                        raise Empty from None
+        finally:
+            if self._items:
+                self._awaken()  # the next one; also when an interrupt kept this one from its item
 
     def qsize(self):
         return len(self._items)

@@ -5,6 +5,9 @@ than all the rest. But a KeyboardInterrupt, or whatever a program's signal handl
 that thread at any bytecode. So what must not be torn apart is one call of C code: it takes the
 ticket, counts the credit and writes. Before that call the writer may take the ticket instead; after
 it the writer can do whatever the sender was kept from doing. Neither ever waits for a lock.
+
+All of this is only true of CPython. Elsewhere a call of C code is many steps of something else, and
+who is in which call cannot be told for sure: there the writer alone writes.
 """
 
 import os
@@ -13,6 +16,9 @@ from itertools import chain
 from time import sleep
 
 from .frame import CLOSE, HEADER
+
+ONE_CALL = sys.implementation.name == "cpython"
+"""Whether threads may read and write in place of the two that the connection has for that."""
 
 _LONGEST = 4096  # beyond that a hand-over does not show; and what a pipe takes whole
 _USED = "used", "used"
@@ -53,7 +59,7 @@ class Turns:
 
         False: it is to be queued.
         """
-        if _parent is not None and _parent != os.getpid():
+        if not ONE_CALL or _parent is not None and _parent != os.getpid():
             return False
         connection = self.connection
         size = len(payload) + 8
@@ -74,7 +80,7 @@ class Turns:
             used_of_all = account.used + size
             targets, names, values = (stream, account), _USED, (used, used_of_all)
             may = used <= stream.credit and used_of_all <= account.credit and not stream.eof_sent
-        if not may or stream.outbox or stream.close_sent or connection.lost:
+        if not may or stream.outbox or stream.close_sent or connection.mute:
             turn.over = True
             return False
         turn.data = data = HEADER.pack(kind << 24 | size - 8, stream.number) + payload

@@ -16,6 +16,10 @@ _LEAST_FRAGMENT = 1024
 _writev = getattr(os, "writev", None) or (lambda fd, pieces: os.write(fd, b"".join(pieces)))
 
 
+class Farewell(bytes):
+    """The connection's own CLOSE, as a frame: nothing leaves behind it."""
+
+
 class Writer:
     def __init__(self, connection):
         self.connection = connection
@@ -52,15 +56,20 @@ class Writer:
                 elif item is None:
                     size += self.feed_starving(batch)
                 elif type(item) is bytes:
-                    batch.append(item)  # the first frame or the last one
+                    batch.append(item)  # the first frame
+                elif type(item) is Farewell:
+                    batch.append(item)
+                    break
                 else:
                     written.append(item)
-            if batch and not connection.lost:
+            if batch and not connection.mute:
                 try:
                     self.write(batch)
                 except OSError as error:
                     connection.lose("the controller is gone: %s" % error)
                     connection.tasks.lost()
+                if type(batch[-1]) is Farewell:
+                    connection.mute = True
             turn.over = True
             for done in written:
                 done.put(None)

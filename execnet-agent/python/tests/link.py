@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from time import monotonic
 
 from execnet_worker import cbor
@@ -36,6 +37,32 @@ COLLECTOR = """
             time.sleep(0.05)
     threading.Thread(target=collect, daemon=True).start()
     """
+
+THREAD = "import threading; channel.send(threading.current_thread() is threading.main_thread())\n"
+"""Tells whether it runs in the main thread."""
+
+
+def credit(number, amount):
+    return frame(CREDIT, number, amount.to_bytes(4, "big"))
+
+
+def in_thread(function, *args):
+    """Runs a function beside the test. Its result, or its exception, comes from `get()`."""
+    def run():
+        try:
+            thread.result = function(*args)
+        except Exception as error:
+            thread.result = error
+
+    def join():
+        thread.join(60)
+        assert not thread.is_alive()
+        return thread.result
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.get = join
+    return thread
 
 
 class Channel7:

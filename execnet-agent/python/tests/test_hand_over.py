@@ -9,8 +9,7 @@ from execnet_worker.channel import EndOfChannel, TimeoutError
 from execnet_worker.frame import CBOR, CLOSE, CREDIT, DATA, EOF, LIMITS, PING, PONG, frame
 from execnet_worker.stream import SimpleQueue
 
-from .link import INTERRUPTS_THREADS, PATIENCE, LocalWorker, Worker
-from .test_channel import credit, in_thread
+from .link import INTERRUPTS_THREADS, PATIENCE, LocalWorker, Worker, credit, in_thread
 
 
 def until(condition):
@@ -34,6 +33,7 @@ def lend(far, number, channel, call=None):
     return thread
 
 
+@unittest.skipUnless(turn.ONE_CALL, "leaves reading and writing to the two threads")
 class Reading(unittest.TestCase):
     def setUp(self):
         self.far = LocalWorker()
@@ -137,6 +137,7 @@ class Reading(unittest.TestCase):
         self.assertEqual(self.far.frame(), (PONG, 0, b"question"))
 
 
+@unittest.skipUnless(turn.ONE_CALL, "leaves reading and writing to the two threads")
 class Writing(unittest.TestCase):
     def setUp(self):
         self.far = LocalWorker()

@@ -2,11 +2,12 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{Lifeline, python};
+use common::{Lifeline, WATCHDOG, python};
 use serde_json::{Value as Json, json};
 
 fn execnet(args: &[&str]) -> Command {
@@ -351,22 +352,27 @@ fn ctrl_c_interrupts_what_runs() {
 #[test]
 fn a_second_ctrl_c_ends_at_once() {
     let Some(popen) = popen() else { return };
-    let lifeline = Lifeline::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Tells each interrupt, and goes on.
     let code = format!(
-        "{}import time\nchannel.send('up')\n\
-         while True:\n  try: time.sleep(1000)\n  except KeyboardInterrupt: channel.send('no')",
-        lifeline.source()
+        "import socket, time\nlife = socket.create_connection(('127.0.0.1', {}))\nhere = False\n\
+         while True:\n  try:\n    here = here or not channel.send('up')\n    time.sleep(1000)\n  \
+         except KeyboardInterrupt: life.sendall(b'!'); channel.send('no')",
+        listener.local_addr().unwrap().port()
     );
     let mut child = execnet(&["exec", "-c", &code, &popen]).stdout(Stdio::piped()).spawn().unwrap();
-    let life = lifeline.accept();
+    let mut life = listener.accept().unwrap().0;
+    life.set_read_timeout(Some(WATCHDOG)).unwrap();
     assert_eq!(next_line(&mut child), "up");
     ctrl_c(&child);
     assert_eq!(next_line(&mut child), "no");
     ctrl_c(&child);
-    // Once for giving up, once more in case it waits for the worker's end.
-    ctrl_c(&child);
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    life.wait_for_death();
+    // Nobody asked it a second time, and waited for that.
+    let mut told = Vec::new();
+    let end = life.read_to_end(&mut told);
+    assert!(end.is_ok() || end.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset));
+    assert_eq!(told, b"!");
 }
 
 #[test]

@@ -7,13 +7,14 @@ use std::time::Duration;
 use execnet::{Gateway, Group, MultiChannel, Output, ReceiveError, Sender, Source, Value};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde::Serialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 
 use super::args::ExecArgs;
 use super::fleet::Progress;
+use super::json::{self, AsJson, print_line};
 use super::signal::Interrupts;
-use super::{Outcome, complain, json, outcome_of, outcome_of_write};
+use super::{Outcome, complain, outcome_of, outcome_of_write};
 
 /// How long workers may take to end when everything has been said.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -81,13 +82,14 @@ pub(super) async fn run(mut args: ExecArgs) -> Outcome {
     end(&group, outcome, &mut interrupts).await
 }
 
-/// Ends what still runs; a Ctrl-C meanwhile ends it at once.
+/// Ends what still runs, at once when time is up or a second Ctrl-C came; so does one that comes meanwhile.
 pub(super) async fn end(
     group: &Group,
     mut outcome: Outcome,
     interrupts: &mut Interrupts,
 ) -> Outcome {
-    let patience = if outcome == Outcome::TimedOut { Duration::ZERO } else { PATIENCE };
+    let at_once = outcome == Outcome::TimedOut || interrupts.insist();
+    let patience = if at_once { Duration::ZERO } else { PATIENCE };
     tokio::select! {
         result = group.terminate(patience) => {
             if let Err(error) = result {
@@ -131,7 +133,7 @@ fn source(args: &mut ExecArgs) -> Result<Source, String> {
         let json = serde_json::from_str(text).map_err(|error| {
             format!("--arg {name}: {text:?} is not JSON ({error}); a text needs quotes: '\"…\"'")
         })?;
-        let value = json::to_value(&json).map_err(|error| format!("--arg {name}: {error}"))?;
+        let value = json::to_value(json).map_err(|error| format!("--arg {name}: {error}"))?;
         source = source.arg(name, value);
     }
     Ok(source)
@@ -234,7 +236,7 @@ async fn send_input(path: &Path, mut senders: Vec<Sender>) -> Outcome {
             continue;
         }
         let parsed = serde_json::from_str(&line).map_err(|error| error.to_string());
-        let value = match parsed.and_then(|json| json::to_value(&json)) {
+        let value = match parsed.and_then(json::to_value) {
             Ok(value) => value,
             Err(error) => {
                 complain(format_args!("input line {number}: {error}"));
@@ -252,10 +254,14 @@ async fn send_input(path: &Path, mut senders: Vec<Sender>) -> Outcome {
 
 /// Prints an item, at once: one line, a str as it is, anything else as Python's repr.
 fn print(gateway: &Gateway, value: &Value, as_json: bool, several: bool) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        gateway: &'a str,
+        item: AsJson<'a>,
+    }
     let mut out = io::stdout().lock();
     if as_json {
-        let line = json!({"gateway": gateway.id(), "item": json::from_value(value)});
-        writeln!(out, "{line}")?;
+        print_line(&mut out, &Line { gateway: gateway.id(), item: AsJson(value) })?;
     } else {
         if several {
             write!(out, "{}: ", gateway.id())?;

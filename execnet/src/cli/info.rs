@@ -1,14 +1,16 @@
 //! `execnet info`: facts about each far end.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
 use execnet::{Gateway, Value};
-use serde_json::{Map, Value as Json, json};
+use serde::Serialize;
 
 use super::args::InfoArgs;
 use super::fleet::Progress;
-use super::{Outcome, complain, json, outcome_of, outcome_of_write};
+use super::json::{AsJson, print_line};
+use super::{Outcome, complain, outcome_of, outcome_of_write};
 
 pub(super) async fn run(args: InfoArgs) -> Outcome {
     let specs = match args.fleet.specs() {
@@ -42,18 +44,23 @@ pub(super) async fn run(args: InfoArgs) -> Outcome {
 }
 
 fn print(gateway: &Gateway, as_json: bool) -> std::io::Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        gateway: &'a str,
+        spec: &'a str,
+        address: &'a str,
+        facts: BTreeMap<&'a str, AsJson<'a>>,
+    }
     let mut out = std::io::stdout().lock();
     let facts = &gateway.info().facts;
     if as_json {
-        let facts: Map<_, _> =
-            facts.iter().map(|(key, value)| (key.clone(), json::from_value(value))).collect();
-        let line = json!({
-            "gateway": gateway.id(),
-            "spec": gateway.spec().as_str(),
-            "address": gateway.address(),
-            "facts": Json::Object(facts),
-        });
-        writeln!(out, "{line}")?;
+        let line = Line {
+            gateway: gateway.id(),
+            spec: gateway.spec().as_str(),
+            address: gateway.address(),
+            facts: facts.iter().map(|(key, value)| (key.as_str(), AsJson(value))).collect(),
+        };
+        print_line(&mut out, &line)?;
     } else {
         writeln!(out, "{} {} ({})", gateway.id(), gateway.spec(), gateway.address())?;
         for (key, value) in facts {

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use execnet::{ExecError, Gateway, GatewayLost, ReceiveError};
-use serde_json::json;
+use serde::{Serialize, Serializer};
 
 use super::args::PingArgs;
+use super::json::print_line;
 use super::signal::Interrupts;
 use super::{Outcome, complain, exec, fleet, outcome_of, outcome_of_write};
 
@@ -44,8 +45,15 @@ except (EOFError, OSError):
 struct Measured {
     /// In ascending order; at least one.
     round_trips: Vec<Duration>,
-    /// What goes there and what comes back, in MiB/s; not from a far end that runs no Python.
-    throughput: Option<(f64, f64)>,
+    /// Not from a far end that runs no Python.
+    throughput: Option<Throughput>,
+}
+
+/// In MiB/s.
+#[derive(Clone, Copy, Serialize)]
+struct Throughput {
+    there: f64,
+    back: f64,
 }
 
 /// Why nothing is.
@@ -104,8 +112,7 @@ async fn measure(gateway: &Gateway, count: u32) -> Result<Measured, Failed> {
     Ok(Measured { round_trips, throughput })
 }
 
-/// MiB/s there and back.
-async fn throughput(gateway: &Gateway) -> Result<(f64, f64), Failed> {
+async fn throughput(gateway: &Gateway) -> Result<Throughput, Failed> {
     let sending = execnet::Source::from(SEND)
         .call("send")
         .arg("size", CHUNK)
@@ -132,7 +139,7 @@ async fn throughput(gateway: &Gateway) -> Result<(f64, f64), Failed> {
         there = rate(async || receiver.receive::<u64>().await) => there?,
         never = send => never,
     };
-    Ok((there, back))
+    Ok(Throughput { there, back })
 }
 
 /// MiB/s of what arrives, as each call of `next` tells. The clock starts when the first has arrived: how far the way is does not count.
@@ -168,36 +175,49 @@ const PERCENTILES: [(&str, usize); 5] =
     [("min", 0), ("median", 50), ("p90", 90), ("p99", 99), ("max", 100)];
 
 fn print(gateway: &Gateway, measured: &Measured, as_json: bool) -> io::Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        gateway: &'a str,
+        spec: &'a str,
+        address: &'a str,
+        pings: usize,
+        #[serde(serialize_with = "in_order")]
+        round_trip_us: [(&'a str, f64); PERCENTILES.len()],
+        throughput_mib_s: Option<Throughput>,
+    }
     let times = PERCENTILES.map(|(name, percent)| {
         (name, percentile(&measured.round_trips, percent).as_nanos() as f64 / 1e3)
     });
     let pings = measured.round_trips.len();
     let mut out = io::stdout().lock();
     if as_json {
-        let round_trip: serde_json::Map<_, _> =
-            times.iter().map(|(name, micros)| ((*name).to_owned(), json!(micros))).collect();
-        let line = json!({
-            "gateway": gateway.id(),
-            "spec": gateway.spec().as_str(),
-            "address": gateway.address(),
-            "pings": pings,
-            "round_trip_us": round_trip,
-            "throughput_mib_s": measured.throughput.map(|(there, back)| json!({"there": there, "back": back})),
-        });
-        writeln!(out, "{line}")?;
+        let line = Line {
+            gateway: gateway.id(),
+            spec: gateway.spec().as_str(),
+            address: gateway.address(),
+            pings,
+            round_trip_us: times,
+            throughput_mib_s: measured.throughput,
+        };
+        print_line(&mut out, &line)?;
     } else {
         writeln!(out, "{} {} ({})", gateway.id(), gateway.spec(), gateway.address())?;
         let times = times.map(|(name, micros)| format!("{name} {}", time(micros))).join(", ");
         let s = if pings == 1 { "" } else { "s" };
         writeln!(out, "  round trip: {times} ({pings} ping{s})")?;
         match measured.throughput {
-            Some((there, back)) => {
+            Some(Throughput { there, back }) => {
                 writeln!(out, "  throughput: {} there, {} back", speed(there), speed(back))?;
             }
             None => writeln!(out, "  throughput: not measured, no Python runs there")?,
         }
     }
     out.flush()
+}
+
+/// Named figures as an object.
+fn in_order<S: Serializer>(figures: &[(&str, f64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(figures.iter().copied())
 }
 
 fn time(micros: f64) -> String {

@@ -15,7 +15,7 @@ use crate::{Gateway, GatewayLost, ReceiveError, SendError};
 
 /// How the gateway died is found out in a while; what can only be polled asks here.
 #[derive(Default)]
-pub(super) struct Inquest(Option<Pin<Box<dyn Future<Output = GatewayLost> + Send>>>);
+pub(super) struct Inquest(Option<Pin<Box<dyn Future<Output = GatewayLost> + Send + Sync>>>);
 
 impl Inquest {
     fn poll(&mut self, cx: &mut Context<'_>, gateway: &Gateway) -> Poll<GatewayLost> {

@@ -1,7 +1,6 @@
 //! Channels for threads.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,8 +9,8 @@ use futures_util::StreamExt;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::Gateway;
 use super::runtime::{wait, wait_timeout};
+use super::{Gateway, Receiver, Sender, TypedChannel};
 use crate::{ReceiveError, SendError, WaitError};
 
 /// A two-way stream of items between this program and code on a gateway: [`crate::Channel`] for threads.
@@ -19,12 +18,6 @@ use crate::{ReceiveError, SendError, WaitError};
 /// Dropping it closes it. As an iterator it yields [`Value`]s, then the remote exception or how the gateway died if that is how
 /// it ended, then no more. A channel is itself an item, as in the async API.
 pub struct Channel(pub(super) crate::Channel);
-
-/// The sending half of a channel. Dropping it tells the remote side that no more items come.
-pub struct Sender(pub(super) crate::Sender);
-
-/// The receiving half of a channel. An iterator of [`Value`]s, as [`Channel`] is.
-pub struct Receiver(pub(super) crate::Receiver);
 
 impl Channel {
     /// The gateway at the other end.
@@ -117,7 +110,7 @@ impl Channel {
     /// The same channel with its types fixed.
     #[must_use]
     pub fn typed<Out: Serialize, In: DeserializeOwned>(self) -> TypedChannel<Out, In> {
-        TypedChannel { channel: self, ended: false, types: PhantomData }
+        TypedChannel::new(self)
     }
 
     /// Tells the remote side that no more items come: its `for x in channel` ends. Receiving goes on.
@@ -171,148 +164,6 @@ impl Channel {
     }
 }
 
-impl Sender {
-    /// See [`Channel::send`].
-    ///
-    /// # Errors
-    /// [`SendError`]: nothing of it was sent.
-    pub fn send<T: Serialize + ?Sized>(&mut self, item: &T) -> Result<(), SendError> {
-        wait(self.0.send(item))
-    }
-
-    /// The same, but waits no longer than `limit`.
-    ///
-    /// # Errors
-    /// [`SendError`], of which [`SendError::TimedOut`]: nothing of it was sent.
-    pub fn send_timeout<T: Serialize + ?Sized>(
-        &mut self,
-        item: &T,
-        limit: Duration,
-    ) -> Result<(), SendError> {
-        wait_timeout(limit, self.0.send(item)).unwrap_or(Err(SendError::TimedOut))
-    }
-
-    /// See [`Channel::send_bytes`].
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    pub fn send_bytes(&mut self, bytes: impl Into<Bytes>) -> Result<(), SendError> {
-        wait(self.0.send_bytes(bytes))
-    }
-
-    /// The same, but waits no longer than `limit`.
-    ///
-    /// # Errors
-    /// As [`send_timeout`](Self::send_timeout).
-    pub fn send_bytes_timeout(
-        &mut self,
-        bytes: impl Into<Bytes>,
-        limit: Duration,
-    ) -> Result<(), SendError> {
-        wait_timeout(limit, self.0.send_bytes(bytes)).unwrap_or(Err(SendError::TimedOut))
-    }
-
-    /// See [`Channel::finish_sending`]; dropping the sender does the same.
-    pub fn finish_sending(&mut self) {
-        self.0.finish_sending();
-    }
-
-    /// See [`Channel::close`].
-    pub fn close(&mut self) {
-        self.0.close();
-    }
-
-    /// See [`Channel::close_with_error`].
-    pub fn close_with_error(&mut self, message: impl Into<String>) {
-        self.0.close_with_error(message);
-    }
-
-    /// See [`Channel::wait_close`].
-    ///
-    /// # Errors
-    /// The remote exception, or how the gateway died.
-    pub fn wait_close(&self) -> Result<(), WaitError> {
-        wait(self.0.wait_close())
-    }
-
-    /// The same, but waits no longer than `limit`.
-    ///
-    /// # Errors
-    /// As [`wait_close`](Self::wait_close), or [`WaitError::TimedOut`].
-    pub fn wait_close_timeout(&self, limit: Duration) -> Result<(), WaitError> {
-        wait_timeout(limit, self.0.wait_close()).unwrap_or(Err(WaitError::TimedOut))
-    }
-
-    /// See [`Channel::interrupt`].
-    pub fn interrupt(&self) {
-        self.0.interrupt();
-    }
-}
-
-impl Receiver {
-    /// The gateway at the other end.
-    #[must_use]
-    pub fn gateway(&self) -> Gateway {
-        Gateway(self.0.gateway().clone())
-    }
-
-    /// See [`Channel::receive`].
-    ///
-    /// # Errors
-    /// [`ReceiveError::End`] after the last item, or the remote exception, or how the gateway died: for ever, to every call.
-    pub fn receive<T: DeserializeOwned>(&mut self) -> Result<T, ReceiveError> {
-        wait(self.0.receive())
-    }
-
-    /// The same, but waits no longer than `limit`.
-    ///
-    /// # Errors
-    /// As [`receive`](Self::receive), or [`ReceiveError::TimedOut`]: the item that comes later is the next one received.
-    pub fn receive_timeout<T: DeserializeOwned>(
-        &mut self,
-        limit: Duration,
-    ) -> Result<T, ReceiveError> {
-        wait_timeout(limit, self.0.receive()).unwrap_or(Err(ReceiveError::TimedOut))
-    }
-
-    /// See [`Channel::receive_value`].
-    ///
-    /// # Errors
-    /// As [`receive`](Self::receive).
-    pub fn receive_value(&mut self) -> Result<Value, ReceiveError> {
-        wait(self.0.receive_value())
-    }
-
-    /// The same, but waits no longer than `limit`.
-    ///
-    /// # Errors
-    /// As [`receive_timeout`](Self::receive_timeout).
-    pub fn receive_value_timeout(&mut self, limit: Duration) -> Result<Value, ReceiveError> {
-        wait_timeout(limit, self.0.receive_value()).unwrap_or(Err(ReceiveError::TimedOut))
-    }
-
-    /// See [`Channel::wait_close`].
-    ///
-    /// # Errors
-    /// The remote exception, or how the gateway died.
-    pub fn wait_close(&self) -> Result<(), WaitError> {
-        wait(self.0.wait_close())
-    }
-
-    /// The same, but waits no longer than `limit`.
-    ///
-    /// # Errors
-    /// As [`wait_close`](Self::wait_close), or [`WaitError::TimedOut`].
-    pub fn wait_close_timeout(&self, limit: Duration) -> Result<(), WaitError> {
-        wait_timeout(limit, self.0.wait_close()).unwrap_or(Err(WaitError::TimedOut))
-    }
-
-    /// See [`Channel::interrupt`].
-    pub fn interrupt(&self) {
-        self.0.interrupt();
-    }
-}
-
 impl Iterator for Channel {
     type Item = Result<Value, ReceiveError>;
 
@@ -321,114 +172,8 @@ impl Iterator for Channel {
     }
 }
 
-impl Iterator for Receiver {
-    type Item = Result<Value, ReceiveError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        wait(self.0.next())
-    }
-}
-
-/// A channel with its types fixed, from [`Channel::typed`]. An iterator of `In`s; an item that is none is an error, after which
-/// the others follow.
-#[derive(Debug)]
-pub struct TypedChannel<Out, In> {
-    channel: Channel,
-    /// Its one last error has been told.
-    ended: bool,
-    types: PhantomData<fn(Out) -> In>,
-}
-
-impl<Out: Serialize, In: DeserializeOwned> TypedChannel<Out, In> {
-    /// See [`Channel::send`].
-    ///
-    /// # Errors
-    /// [`SendError`]: nothing of it was sent.
-    pub fn send(&mut self, item: &Out) -> Result<(), SendError> {
-        self.channel.send(item)
-    }
-
-    /// See [`Channel::send_timeout`].
-    ///
-    /// # Errors
-    /// [`SendError`], of which [`SendError::TimedOut`]: nothing of it was sent.
-    pub fn send_timeout(&mut self, item: &Out, limit: Duration) -> Result<(), SendError> {
-        self.channel.send_timeout(item, limit)
-    }
-
-    /// See [`Channel::receive`].
-    ///
-    /// # Errors
-    /// The end, the remote exception, how the gateway died, or an item that is no `In`.
-    pub fn receive(&mut self) -> Result<In, ReceiveError> {
-        self.channel.receive()
-    }
-
-    /// See [`Channel::receive_timeout`].
-    ///
-    /// # Errors
-    /// As [`receive`](Self::receive), or [`ReceiveError::TimedOut`]: the item that comes later is the next one received.
-    pub fn receive_timeout(&mut self, limit: Duration) -> Result<In, ReceiveError> {
-        self.channel.receive_timeout(limit)
-    }
-
-    /// See [`Channel::finish_sending`].
-    pub fn finish_sending(&mut self) {
-        self.channel.finish_sending();
-    }
-
-    /// See [`Channel::wait_close`].
-    ///
-    /// # Errors
-    /// The remote exception, or how the gateway died.
-    pub fn wait_close(&self) -> Result<(), WaitError> {
-        self.channel.wait_close()
-    }
-
-    /// See [`Channel::wait_close_timeout`].
-    ///
-    /// # Errors
-    /// As [`wait_close`](Self::wait_close), or [`WaitError::TimedOut`].
-    pub fn wait_close_timeout(&self, limit: Duration) -> Result<(), WaitError> {
-        self.channel.wait_close_timeout(limit)
-    }
-
-    /// The channel without its types.
-    #[must_use]
-    pub fn into_inner(self) -> Channel {
-        self.channel
-    }
-}
-
-impl<Out: Serialize, In: DeserializeOwned> Iterator for TypedChannel<Out, In> {
-    type Item = Result<In, ReceiveError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let item = self.receive();
-        self.ended = matches!(&item, Err(error) if !matches!(error, ReceiveError::Item(_)));
-        if matches!(item, Err(ReceiveError::End)) { None } else { Some(item) }
-    }
-}
-
 /// As [`crate::Channel`] does: sends a reference.
 impl Serialize for Channel {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-/// As [`Channel`] does.
-impl Serialize for Sender {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-/// As [`Channel`] does.
-impl Serialize for Receiver {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.0.serialize(serializer)
     }
@@ -442,18 +187,6 @@ impl<'de> Deserialize<'de> for Channel {
 }
 
 impl fmt::Debug for Channel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for Sender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

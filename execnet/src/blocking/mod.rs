@@ -71,13 +71,17 @@ mod command;
 mod file;
 mod gateway;
 mod group;
+mod halves;
 mod multi;
 mod runtime;
+mod typed;
 
 pub use callback::CallbackHandle;
-pub use channel::{Channel, Receiver, Sender, TypedChannel};
+pub use channel::Channel;
 pub use command::{Command, Process};
 pub use file::{ChannelReader, ChannelWriter};
 pub use gateway::Gateway;
 pub use group::{Group, GroupBuilder, default_group, make_gateway};
+pub use halves::{Receiver, Sender};
 pub use multi::{MultiChannel, ReceiveQueue, TimedOut};
+pub use typed::TypedChannel;

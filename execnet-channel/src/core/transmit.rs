@@ -49,6 +49,18 @@ impl Batch {
         self.urgent.len() - self.urgent_done + self.small.len() - self.small_done + self.large_len
     }
 
+    /// All of it, when it lies in one piece.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn single(&self) -> Option<&[u8]> {
+        let urgent = self.urgent.get(self.urgent_done..)?;
+        let small = self.small.get(self.small_done..)?;
+        match (urgent, small) {
+            _ if !self.large.is_empty() => None,
+            (bytes, []) | ([], bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
     /// Fills `slices` with what is to be written next and gives how many there are.
     #[must_use]
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {

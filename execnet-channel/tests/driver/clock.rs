@@ -1,11 +1,14 @@
 //! Keepalive and deadlines, on tokio's paused clock.
 
+use std::future::Future;
+use std::task::Poll;
 use std::time::Duration;
 
 use execnet_channel::{Config, ConnectionError};
+use tokio::task::coop;
 use tokio::time::{Instant, advance};
 
-use super::support::{Ends, Task, now, poll_times, zeros};
+use super::support::{End, Ends, Task, message, now, poll_times, watched, zeros};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -70,6 +73,72 @@ async fn a_spawned_driver_finds_a_silent_peer_dead_by_itself() {
     let took = start.elapsed();
     assert!(took >= 30 * SECOND && took < 32 * SECOND, "{took:?}");
     drop(there);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_traffic_put_off_again_and_again_is_kept_to_the_millisecond() {
+    let mut ends = Ends::with(1 << 20, keepalive(), Config::default());
+    let (mut channel, mut far) = ends.open();
+    // For two minutes: longer than any timer that was set in the beginning.
+    for number in 0..40 {
+        now(channel.send(message(number))).unwrap();
+        now(far.send(message(number))).unwrap();
+        ends.run();
+        assert!(now(channel.recv()).is_ok() && now(far.recv()).is_ok());
+        for _ in 0..3 {
+            advance(SECOND).await;
+            ends.run();
+        }
+    }
+    now(channel.send(message(0))).unwrap();
+    now(far.send(message(0))).unwrap();
+    ends.run();
+    ends.a.writes.take();
+    // Silence; the peer is not polled any more.
+    let at = async |ends: &mut Ends, time: Duration| {
+        advance(time).await;
+        while ends.a.driver.poll_if_woken() {}
+        (ends.a.writes.take().0, ends.a.mux.error().is_some())
+    };
+    let (almost, little) = (10 * SECOND - Duration::from_millis(2), Duration::from_millis(4));
+    assert_eq!(at(&mut ends, almost).await, (0, false));
+    assert_eq!(at(&mut ends, little).await, (1, false), "a PING after ten seconds");
+    assert!(!at(&mut ends, 20 * SECOND - little).await.1);
+    assert!(at(&mut ends, little).await.1, "dead after thirty");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_is_kept_though_the_task_had_no_budget_left_when_it_was_set() {
+    let (here, _there) = tokio::io::duplex(1 << 20);
+    let (mux, _incoming, driver) =
+        execnet_channel::Mux::over(here, execnet_proto::Side::Connector, keepalive()).unwrap();
+    let mut driver = std::pin::pin!(driver);
+    let first = std::future::poll_fn(|cx| {
+        while let Poll::Ready(unit) = coop::poll_proceed(cx) {
+            unit.made_progress();
+        }
+        Poll::Ready(driver.as_mut().poll(cx).is_pending())
+    });
+    assert!(first.await);
+    let (_, error) = watched(async { tokio::join!(driver, mux.closed()) }).await;
+    assert!(matches!(error, ConnectionError::NoAnswer(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_wakes_the_task_that_polls_now_and_not_the_one_that_did() {
+    let ends = Ends::with(1 << 20, keepalive(), Config::default());
+    let End { mux, incoming: _incoming, driver, .. } = ends.a;
+    // As in a `select!` of one task, and then in another one.
+    let mut before = driver;
+    assert!(!before.poll());
+    let mut now_polls = Task::new(before.into_future());
+    assert!(!now_polls.poll());
+    for _ in 0..31 {
+        advance(SECOND).await;
+        while now_polls.poll_if_woken() {}
+    }
+    assert!(matches!(mux.error(), Some(ConnectionError::NoAnswer(_))));
+    ends.b.driver.wakes();
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,6 +41,11 @@ impl<F: Future> Task<F> {
         Self { future: Box::pin(unconstrained(future)), wakes, polls: 0, output: None }
     }
 
+    /// The future, to be polled by another task from now on.
+    pub fn into_future(self) -> Pin<Box<Unconstrained<F>>> {
+        self.future
+    }
+
     /// How often it was woken since it was last polled, or this was last asked.
     pub fn wakes(&self) -> usize {
         self.wakes.0.swap(0, Ordering::Relaxed)

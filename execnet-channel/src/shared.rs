@@ -93,27 +93,32 @@ impl Shared {
 }
 
 impl State {
-    /// Turns the core's events into wakers.
+    /// Turns the core's events into wakers. Most messages that are sent make none, so that is asked first.
+    #[inline]
     pub(crate) fn collect(&mut self, wakers: &mut Vec<Waker>) {
         while let Some(event) = self.core.poll_event() {
-            match event {
-                Event::Readable(id) => wakers.extend(self.readers.remove(&id)),
-                Event::Writable(id) => wakers.extend(self.writers.remove(&id)),
-                Event::Closed(id) => wakers.extend(self.closers.remove(&id).into_iter().flatten()),
-                Event::Hello => self.waiting.hello(wakers),
-                Event::Pong { round_trip, .. } => self.waiting.pings.answered(round_trip, wakers),
-                Event::Status(answer) => self.waiting.questions.answered(answer, wakers),
-                Event::Ended => {
-                    self.waiting.ended(wakers);
-                    wakers.extend(self.incoming_waker.take());
-                }
-                Event::Opened { channel, .. } if self.incoming_gone => self.core.forget(channel),
-                _ if self.incoming_gone => {}
-                event => {
-                    self.queued += weight(&event);
-                    self.incoming.push_back(event);
-                    wakers.extend(self.incoming_waker.take());
-                }
+            self.tell(event, wakers);
+        }
+    }
+
+    fn tell(&mut self, event: Event, wakers: &mut Vec<Waker>) {
+        match event {
+            Event::Readable(id) => wakers.extend(self.readers.remove(&id)),
+            Event::Writable(id) => wakers.extend(self.writers.remove(&id)),
+            Event::Closed(id) => wakers.extend(self.closers.remove(&id).into_iter().flatten()),
+            Event::Hello => self.waiting.hello(wakers),
+            Event::Pong { round_trip, .. } => self.waiting.pings.answered(round_trip, wakers),
+            Event::Status(answer) => self.waiting.questions.answered(answer, wakers),
+            Event::Ended => {
+                self.waiting.ended(wakers);
+                wakers.extend(self.incoming_waker.take());
+            }
+            Event::Opened { channel, .. } if self.incoming_gone => self.core.forget(channel),
+            _ if self.incoming_gone => {}
+            event => {
+                self.queued += weight(&event);
+                self.incoming.push_back(event);
+                wakers.extend(self.incoming_waker.take());
             }
         }
     }

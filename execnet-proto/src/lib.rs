@@ -21,7 +21,9 @@ mod version;
 
 pub use decoder::{Decoder, RawFrame};
 pub use error::FrameError;
-pub use frame::{Fault, Format, Frame, HEADER_LEN, Header, Hello, Kind, OutputStream, Terminate};
+pub use frame::{
+    Fault, Format, Formats, Frame, HEADER_LEN, Header, Hello, Kind, OutputStream, Terminate,
+};
 pub use id::{ChannelId, Side};
 pub use limits::{Limits, MAX_FRAME, MAX_WINDOW};
 /// Ints of any size, from the crate [`num_bigint`].

@@ -136,7 +136,7 @@ impl Connection {
     }
 
     fn check_sending(&self) -> Result<(), String> {
-        let most = self.max_fragment();
+        let most = self.max_fragment;
         for (&id, slot) in &self.channels {
             equal("scheduled", count(&self.schedule, &id), usize::from(slot.scheduled), id)?;
             let started = slot.pending.as_ref().is_some_and(|message| message.started);

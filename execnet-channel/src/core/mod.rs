@@ -37,7 +37,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use execnet_proto::{
-    ChannelId, Decoder, Fault, Format, Frame, HEADER_LEN, Hello, Limits, Side, Terminate, VERSIONS,
+    ChannelId, Decoder, Fault, Format, Formats, Frame, HEADER_LEN, Hello, Limits, Side, Terminate,
+    VERSIONS,
 };
 use rustc_hash::FxHashMap;
 
@@ -125,6 +126,15 @@ pub struct Connection {
     peer: Option<Hello>,
     /// The peer's limits; the least until its HELLO has come.
     peer_limits: Limits,
+    // Needed for every message, so found out once.
+    /// The formats that the peer reads; the least until its HELLO has come.
+    peer_reads: Formats,
+    /// The formats that we read.
+    reads: Formats,
+    /// The longest payload of a fragment of ours.
+    max_fragment: usize,
+    /// What the longest fragment of the peer's costs.
+    longest_cost: u32,
     error: Option<ConnectionError>,
     /// Farewell follows when nothing waits to be sent any more.
     draining: bool,
@@ -173,6 +183,10 @@ impl Connection {
             decoder: if config.skip_noise { decoder.skip_noise() } else { decoder },
             peer: None,
             peer_limits: Limits::LEAST,
+            peer_reads: Formats::LEAST,
+            reads: config.hello.readable(),
+            max_fragment: longest_fragment(&Limits::LEAST, config.max_fragment),
+            longest_cost: cost_of(longest_fragment(&config.limits(), u32::MAX)),
             error: None,
             draining: false,
             channels: FxHashMap::default(),
@@ -339,6 +353,7 @@ impl Connection {
 
     /// The next thing to tell.
     #[must_use = "an event is told once"]
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use execnet_proto::{ChannelId, Decoder, Format, Frame, Hello, Kind, RawFrame, Side, VERSIONS};
+use rustc_hash::FxHashMap;
 
 use super::credit::RecvWindow;
 use super::inbox::Inbox;
@@ -71,7 +72,8 @@ impl Connection {
             self.release(id, taken.cost, taken.advanced);
             return Ok(Received::Message(taken.message));
         }
-        self.end_of(id).map(|end| if end { Received::End } else { Received::Nothing })
+        let end = end_of(slot, self.error.as_ref())?;
+        Ok(if end { Received::End } else { Received::Nothing })
     }
 
     /// Takes all messages that wait on a channel at once, in exchange for an empty inbox. Their credit goes
@@ -88,13 +90,12 @@ impl Connection {
         inbox: &mut Inbox,
     ) -> Result<bool, ReceiveError> {
         debug_assert!(inbox.is_empty());
-        if let Some(slot) = self.channels.get_mut(&id)
-            && !slot.inbox.is_empty()
-        {
-            std::mem::swap(&mut slot.inbox, inbox);
-            return Ok(true);
+        let Some(slot) = self.channels.get_mut(&id) else { return Ok(true) };
+        if slot.inbox.is_empty() {
+            return end_of(slot, self.error.as_ref());
         }
-        self.end_of(id)
+        std::mem::swap(&mut slot.inbox, inbox);
+        Ok(true)
     }
 
     /// The application has taken messages that cost so much, `advanced` bytes of them early.
@@ -106,24 +107,10 @@ impl Connection {
             }
             self.advance_oldest();
         }
-        self.advance_partial(id);
-    }
-
-    /// After the last message: the end (true), nothing yet (false), or the error.
-    fn end_of(&mut self, id: ChannelId) -> Result<bool, ReceiveError> {
-        let Some(slot) = self.channels.get_mut(&id) else { return Ok(true) };
-        if let Some(fault) = &slot.fault {
-            slot.fault_told = true;
-            return Err(ReceiveError::Remote((**fault).clone()));
+        // What is unfinished stands in there.
+        if !self.long.is_empty() {
+            self.advance_partial(id);
         }
-        if slot.is_ended() {
-            return Ok(true);
-        }
-        if let Some(error) = &self.error {
-            return Err(ReceiveError::Connection(error.clone()));
-        }
-        slot.want_readable = true;
-        Ok(false)
     }
 
     fn handle_frame(&mut self, now: Instant, frame: RawFrame<'_>) -> Result<(), ConnectionError> {
@@ -158,7 +145,7 @@ impl Connection {
                 Err(PeerMisbehaved::WrongSide(header.kind).into())
             }
             Frame::Interrupt(id) => {
-                self.live_slot(id, Kind::Interrupt)?;
+                live_slot(&mut self.channels, id, Kind::Interrupt)?;
                 self.events.push_back(Event::Interrupt(id));
                 Ok(())
             }
@@ -195,6 +182,8 @@ impl Connection {
         }
         VERSIONS.settle(hello.versions)?;
         let before = std::mem::replace(&mut self.peer_limits, hello.limits);
+        self.peer_reads = hello.readable();
+        self.max_fragment = longest_fragment(&hello.limits, self.config.max_fragment);
         // All that was sent so far was sent on the least; the difference comes on top. The limits were checked,
         // so neither subtraction nor window overflows.
         let more = hello.limits.connection_window - before.connection_window;
@@ -240,7 +229,7 @@ impl Connection {
         format: Format,
         frame: RawFrame<'_>,
     ) -> Result<(), ConnectionError> {
-        let kind = frame.header().kind;
+        let kind = Kind::Data { more, format };
         let len = frame.payload().len();
         let cost = cost_of(len);
         let most = self.config.max_message;
@@ -248,9 +237,9 @@ impl Connection {
         if !self.recv_window.receive(cost) {
             return Err(PeerMisbehaved::ConnectionOverspent { cost, credit }.into());
         }
-        let announced = self.config.hello.reads(format);
+        let announced = self.reads.contains(format);
         let serial = self.next_serial;
-        let slot = self.live_slot(id, kind)?;
+        let slot = live_slot(&mut self.channels, id, kind)?;
         if slot.receiving != Receiving::Open {
             return Err(PeerMisbehaved::AfterEof { kind, channel: id }.into());
         }
@@ -293,12 +282,16 @@ impl Connection {
                 partial.cost += cost;
                 if more {
                     self.advance_partial(id);
-                    return Ok(());
+                } else {
+                    self.complete(id);
+                    self.tell_readable(id);
                 }
-                self.complete(id);
+                return Ok(());
             }
         }
-        self.tell_readable(id);
+        if std::mem::take(&mut slot.want_readable) {
+            self.events.push_back(Event::Readable(id));
+        }
         Ok(())
     }
 
@@ -354,8 +347,7 @@ impl Connection {
         if self.error.is_some() {
             return;
         }
-        let longest = longest_fragment(&self.config.limits(), u32::MAX);
-        let grant = self.recv_window.take_shared_grant(cost_of(longest));
+        let grant = self.recv_window.take_shared_grant(self.longest_cost);
         if grant > 0 {
             push_credit(&mut self.out, None, grant);
         }
@@ -386,7 +378,7 @@ impl Connection {
     }
 
     fn handle_eof(&mut self, id: ChannelId) -> Result<(), ConnectionError> {
-        let slot = self.live_slot(id, Kind::Eof)?;
+        let slot = live_slot(&mut self.channels, id, Kind::Eof)?;
         if slot.receiving != Receiving::Open {
             return Err(PeerMisbehaved::AfterEof { kind: Kind::Eof, channel: id }.into());
         }
@@ -403,7 +395,7 @@ impl Connection {
         id: ChannelId,
         fault: Option<execnet_proto::Fault>,
     ) -> Result<(), ConnectionError> {
-        let slot = self.live_slot(id, Kind::Close)?;
+        let slot = live_slot(&mut self.channels, id, Kind::Close)?;
         slot.receiving = Receiving::Closed;
         slot.fault = fault.map(Box::new);
         let accepted = slot.accepted;
@@ -449,24 +441,38 @@ impl Connection {
         self.events.push_back(Event::Status(answer));
         Ok(())
     }
+}
 
-    /// The state of a channel on which the peer may still send `kind`.
-    pub(super) fn live_slot(
-        &mut self,
-        id: ChannelId,
-        kind: Kind,
-    ) -> Result<&mut Slot, ConnectionError> {
-        match self.channels.get_mut(&id) {
-            Some(slot) if slot.is_over() => {
-                Err(PeerMisbehaved::NotOpen { kind, channel: id }.into())
-            }
-            Some(slot) if slot.receiving == Receiving::Closed => {
-                Err(PeerMisbehaved::AfterClose { kind, channel: id }.into())
-            }
-            Some(slot) => Ok(slot),
-            None => Err(PeerMisbehaved::NotOpen { kind, channel: id }.into()),
+/// The state of a channel on which the peer may still send `kind`.
+#[inline]
+pub(super) fn live_slot(
+    channels: &mut FxHashMap<ChannelId, Box<Slot>>,
+    id: ChannelId,
+    kind: Kind,
+) -> Result<&mut Slot, ConnectionError> {
+    match channels.get_mut(&id) {
+        Some(slot) if slot.receiving != Receiving::Closed => Ok(slot),
+        Some(slot) if !slot.is_over() => {
+            Err(PeerMisbehaved::AfterClose { kind, channel: id }.into())
         }
+        _ => Err(PeerMisbehaved::NotOpen { kind, channel: id }.into()),
     }
+}
+
+/// After the last message: the end (true), nothing yet (false), or the error.
+fn end_of(slot: &mut Slot, error: Option<&ConnectionError>) -> Result<bool, ReceiveError> {
+    if let Some(fault) = &slot.fault {
+        slot.fault_told = true;
+        return Err(ReceiveError::Remote((**fault).clone()));
+    }
+    if slot.is_ended() {
+        return Ok(true);
+    }
+    if let Some(error) = error {
+        return Err(ReceiveError::Connection(error.clone()));
+    }
+    slot.want_readable = true;
+    Ok(false)
 }
 
 /// Whether the next fragment may find no credit: one takes at most half of a channel's first window.

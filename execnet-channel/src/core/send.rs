@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use execnet_proto::{ChannelId, Format, Frame, Header, Kind, OutputStream};
+use execnet_proto::{ChannelId, Frame, Header, Kind, OutputStream};
 
+use super::receive::live_slot;
 use super::slot::{Outgoing, Receiving, Sending};
-use super::{Batch, Connection, Event, Message, cost_of, longest_fragment};
+use super::{Batch, Connection, Event, Message, cost_of};
 use crate::{ConnectionError, SendError};
 
 /// Why [`Connection::try_send`] did not take a message.
@@ -26,34 +27,46 @@ impl Connection {
     /// # Errors
     /// [`TrySendError::Blocked`] gives the message back; [`TrySendError::Failed`] says why it can never be sent.
     pub fn try_send(&mut self, id: ChannelId, message: Message) -> Result<(), TrySendError> {
+        let mut message = Some(message);
+        self.send_from(id, &mut message).map_err(TrySendError::Failed)?;
+        message.map_or(Ok(()), |message| Err(TrySendError::Blocked(message)))
+    }
+
+    /// The same from where the message lies: it is gone when it was taken, and still there when that is blocked. Moving a
+    /// short one costs as much as sending it does.
+    ///
+    /// # Errors
+    /// It can never be sent.
+    pub(crate) fn send_from(
+        &mut self,
+        id: ChannelId,
+        message: &mut Option<Message>,
+    ) -> Result<(), SendError> {
+        let Some(Message { format, payload }) = message else { return Ok(()) };
+        let (format, len) = (*format, payload.len());
         if let Some(error) = &self.error {
-            return Err(TrySendError::Failed(SendError::Connection(error.clone())));
+            return Err(SendError::Connection(error.clone()));
         }
-        let max_fragment = self.max_fragment();
+        let max_fragment = self.max_fragment;
         let known = self.peer.is_some();
         let Some(slot) = self.channels.get_mut(&id) else {
-            return Err(TrySendError::Failed(SendError::ClosedHere));
+            return Err(SendError::ClosedHere);
         };
         // In this order: the peer's CLOSE may be no more than the answer to ours.
         if slot.done {
-            return Err(TrySendError::Failed(SendError::ClosedHere));
+            return Err(SendError::ClosedHere);
         }
         if slot.receiving == Receiving::Closed {
-            return Err(TrySendError::Failed(SendError::ClosedByPeer));
+            return Err(SendError::ClosedByPeer);
         }
-        let Message { format, payload } = message;
-        let len = payload.len();
         let too_long = len as u64 > self.peer_limits.max_message;
-        let unread = match &self.peer {
-            Some(hello) => !hello.reads(format),
-            None => format == Format::Marshal,
-        };
+        let unread = !self.peer_reads.contains(format);
         if known && too_long {
             let most = self.peer_limits.max_message;
-            return Err(TrySendError::Failed(SendError::TooLong { len: len as u64, most }));
+            return Err(SendError::TooLong { len: len as u64, most });
         }
         if known && unread {
-            return Err(TrySendError::Failed(SendError::Format(format)));
+            return Err(SendError::Format(format));
         }
         let first = cost_of(len.min(max_fragment));
         if slot.pending.is_some()
@@ -63,7 +76,7 @@ impl Connection {
             || unread
         {
             slot.want_writable = true;
-            return Err(TrySendError::Blocked(Message { format, payload }));
+            return Ok(());
         }
         let at_once = len <= max_fragment
             && self.schedule.is_empty()
@@ -71,8 +84,9 @@ impl Connection {
             && self.send_window.available() >= first;
         if at_once && slot.send_window.spend(first) && self.send_window.spend(first) {
             let kind = Kind::Data { more: false, format };
-            self.out.push_data(Header { kind, len: len as u32, channel: id.get() }, &payload);
-        } else {
+            self.out.push_data(Header { kind, len: len as u32, channel: id.get() }, payload);
+            *message = None;
+        } else if let Some(Message { payload, .. }) = message.take() {
             slot.pending = Some(Outgoing { format, rest: payload, started: false });
             slot.scheduled = true;
             self.schedule.push_back(id);
@@ -85,7 +99,7 @@ impl Connection {
     ///
     /// `bytes` beyond what a frame takes are sent in several.
     pub fn output(&mut self, channel: Option<ChannelId>, stream: OutputStream, mut bytes: Bytes) {
-        let most = self.max_fragment() - 1;
+        let most = self.max_fragment - 1;
         while !bytes.is_empty() && self.error.is_none() {
             let bytes = bytes.split_to(most.min(bytes.len()));
             self.out.push_ordered(&Frame::Output { channel, stream, bytes });
@@ -109,7 +123,7 @@ impl Connection {
     fn may_send(&self, id: ChannelId) -> bool {
         let waiting = self.channels.get(&id).and_then(|slot| slot.pending.as_ref());
         waiting.is_none_or(|message| {
-            let len = message.rest.len().min(self.max_fragment());
+            let len = message.rest.len().min(self.max_fragment);
             self.send_window.available() >= cost_of(len)
         })
     }
@@ -135,14 +149,9 @@ impl Connection {
         true
     }
 
-    /// The longest payload of a fragment of ours.
-    pub(super) fn max_fragment(&self) -> usize {
-        longest_fragment(&self.peer_limits, self.config.max_fragment)
-    }
-
     /// Moves waiting messages into the send buffer: a fragment each, in turn.
     fn pump(&mut self) {
-        let max_fragment = self.max_fragment();
+        let max_fragment = self.max_fragment;
         // Turns passed over since the last fragment went out.
         let mut passed = 0;
         while self.out.len() < self.config.send_buffer && passed < self.schedule.len() {
@@ -248,7 +257,7 @@ impl Connection {
                 Err(TooMuchCredit(None).into())
             };
         };
-        let slot = self.live_slot(id, Kind::Credit)?;
+        let slot = live_slot(&mut self.channels, id, Kind::Credit)?;
         if !slot.send_window.grant(amount) {
             return Err(TooMuchCredit(channel).into());
         }

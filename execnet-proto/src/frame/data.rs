@@ -42,9 +42,41 @@ impl Format {
     }
 }
 
+/// Some of the formats, such as those that a side reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Formats(u8);
+
+impl Formats {
+    /// What every side reads.
+    pub const LEAST: Self = Self(1 << Format::Bytes.to_bits() | 1 << Format::Cbor.to_bits());
+
+    /// Those with these names; other names are of formats that we do not know.
+    pub(crate) fn named(names: &[String]) -> Self {
+        let known = (0..8).filter_map(Format::from_bits);
+        let named = known.filter(|format| names.iter().any(|name| name == format.name()));
+        Self(named.fold(0, |bits, format| bits | 1 << format.to_bits()))
+    }
+
+    /// Whether `format` is one of them.
+    #[must_use]
+    #[inline]
+    pub const fn contains(self, format: Format) -> bool {
+        self.0 & 1 << format.to_bits() != 0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_set_has_the_formats_that_are_named() {
+        let names = ["marshal", "msgpack", "cbor"].map(str::to_owned);
+        let set = Formats::named(&names);
+        assert!(set.contains(Format::Marshal) && set.contains(Format::Cbor));
+        assert!(!set.contains(Format::Bytes));
+        assert_eq!(Formats::named(&names[2..]), Formats::named(&names[1..]));
+    }
 
     #[test]
     fn bits_and_formats_are_one_to_one() {

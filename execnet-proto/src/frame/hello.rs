@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::Format;
+use super::{Format, Formats};
 use crate::{FrameError, Limits, VERSIONS, Value, Versions, cbor};
 
 /// The first frame of each side (PROTOCOL.md §3).
@@ -44,6 +44,12 @@ impl Hello {
             facts: BTreeMap::new(),
             settings: BTreeMap::new(),
         }
+    }
+
+    /// The formats that the side that sent this reads, and that we know.
+    #[must_use]
+    pub fn readable(&self) -> Formats {
+        Formats::named(&self.formats)
     }
 
     /// Whether the side that sent this reads messages of `format`.

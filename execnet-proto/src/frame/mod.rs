@@ -7,7 +7,7 @@ mod header;
 mod hello;
 
 pub use control::{OutputStream, Terminate};
-pub use data::Format;
+pub use data::{Format, Formats};
 pub use fault::Fault;
 pub use header::{HEADER_LEN, Header, Kind};
 pub use hello::Hello;

@@ -1,6 +1,6 @@
 //! A channel: messages both ways, in order, as fast as the other side reads.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::coop;
 
-use crate::core::{Inbox, Message, TrySendError};
+use crate::core::{Inbox, Message};
 use crate::mux::Link;
 use crate::{ReceiveError, SendError};
 
@@ -52,17 +52,27 @@ pub struct Receiver {
 struct Handle {
     link: Arc<Link>,
     id: ChannelId,
+    forgotten: bool,
+}
+
+impl Handle {
+    /// Lets go of the channel, and of received messages of this cost that nobody has read.
+    fn forget(&mut self, cost: u32, advanced: usize) {
+        if !std::mem::replace(&mut self.forgotten, true) {
+            self.link.forget(self.id, cost, advanced);
+        }
+    }
 }
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.link.forget(self.id);
+        self.forget(0, 0);
     }
 }
 
 impl Channel {
     pub(crate) fn new(link: Arc<Link>, id: ChannelId) -> Self {
-        let handle = Arc::new(Handle { link, id });
+        let handle = Arc::new(Handle { link, id, forgotten: false });
         Self { tx: SendHalf::new(handle.clone()), rx: RecvHalf::new(handle) }
     }
 
@@ -92,8 +102,8 @@ impl Channel {
     ///
     /// # Errors
     /// [`SendError`] says why nothing of it was sent.
-    pub async fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.tx.send(message).await
+    pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
+        self.tx.send(message)
     }
 
     /// Sends a serde value as CBOR. Encoded first: a bad value costs nothing. Cancel safe.
@@ -108,8 +118,8 @@ impl Channel {
     ///
     /// # Errors
     /// After the last message, for ever: the peer's error, or how the connection ended.
-    pub async fn recv(&mut self) -> Result<Option<Message>, ReceiveError> {
-        poll_fn(|cx| self.rx.poll_recv(cx)).await
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, ReceiveError>> {
+        poll_fn(|cx| self.rx.poll_recv(cx))
     }
 
     /// Waits until [`try_recv`](Self::try_recv) has a message or the end. Takes nothing. Cancel safe.
@@ -180,8 +190,8 @@ impl Sender {
     ///
     /// # Errors
     /// [`SendError`] says why nothing of it was sent.
-    pub async fn send(&mut self, message: Message) -> Result<(), SendError> {
-        self.half.send(message).await
+    pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
+        self.half.send(message)
     }
 
     /// [`send`](Self::send) for those who poll: takes the message when it is sent, and leaves it there while it has to wait.
@@ -249,8 +259,8 @@ impl Receiver {
     ///
     /// # Errors
     /// After the last message, for ever: the peer's error, or how the connection ended.
-    pub async fn recv(&mut self) -> Result<Option<Message>, ReceiveError> {
-        poll_fn(|cx| self.half.poll_recv(cx)).await
+    pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, ReceiveError>> {
+        poll_fn(|cx| self.half.poll_recv(cx))
     }
 
     /// See [`Channel::recv_value`].
@@ -317,32 +327,37 @@ impl SendHalf {
         Self { handle, buffered: None, sent: 0 }
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), SendError> {
+    /// Not an `async` block, nor one around another: each would move the message once more.
+    fn send(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
         let mut message = Some(message);
-        poll_fn(|cx| {
+        poll_fn(move |cx| {
             ready!(self.poll_flush_buffered(cx))?;
             self.poll_send(cx, &mut message)
         })
-        .await
     }
 
     fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
-        slot: &mut Option<Message>,
+        message: &mut Option<Message>,
     ) -> Poll<Result<(), SendError>> {
         ready!(poll_budget(cx, &mut self.sent));
-        let Some(message) = slot.take() else { return Poll::Ready(Ok(())) };
+        if message.is_none() {
+            return Poll::Ready(Ok(()));
+        }
         let id = self.handle.id;
-        self.handle.link.shared.with(|state| match state.core.try_send(id, message) {
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(TrySendError::Failed(error)) => Poll::Ready(Err(error)),
-            Err(TrySendError::Blocked(message)) => {
-                *slot = Some(message);
+        let result = self.handle.link.shared.with(|state| {
+            let result = state.core.send_from(id, message);
+            if message.is_some() && result.is_ok() {
                 state.wait_writable(id, cx);
-                Poll::Pending
+                return Poll::Pending;
             }
-        })
+            Poll::Ready(result)
+        });
+        if matches!(result, Poll::Ready(Err(_))) {
+            *message = None;
+        }
+        result
     }
 
     fn poll_flush_buffered(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
@@ -407,6 +422,7 @@ impl RecvHalf {
         Some(Ok(self.pop()))
     }
 
+    #[inline]
     fn pop(&mut self) -> Option<Message> {
         let taken = self.inbox.pop()?;
         self.taken += taken.cost;
@@ -449,6 +465,10 @@ impl Drop for RecvHalf {
     fn drop(&mut self) {
         let (cost, advanced) = self.inbox.totals();
         let cost = cost + self.taken;
+        // The last handle: one lock for all there is to do.
+        if let Some(handle) = Arc::get_mut(&mut self.handle) {
+            return handle.forget(cost, advanced);
+        }
         let id = self.handle.id;
         self.handle.link.shared.with(|state| {
             state.core.release(id, cost, advanced);

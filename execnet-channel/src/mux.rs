@@ -48,9 +48,12 @@ impl fmt::Debug for Report {
 }
 
 impl Link {
-    /// The handles of a channel are gone.
-    pub(crate) fn forget(&self, id: ChannelId) {
-        let unread = self.shared.with(|state| state.forget(id));
+    /// The handles of a channel are gone, and with them messages of this cost that were taken out of the core.
+    pub(crate) fn forget(&self, id: ChannelId, cost: u32, advanced: usize) {
+        let unread = self.shared.with(|state| {
+            state.core.release(id, cost, advanced);
+            state.forget(id)
+        });
         if let (Some(fault), Some(Report(report))) = (unread, self.unread.get()) {
             report(id, fault);
         }

@@ -70,6 +70,56 @@ async fn dropping_one_half_ends_one_direction() {
 }
 
 #[tokio::test]
+async fn whatever_is_dropped_first_unread_messages_are_given_back_once() {
+    for order in 0..3 {
+        for read in 0..3 {
+            let mut ends = Ends::new(1 << 20);
+            let (mut channel, mut far) = ends.open();
+            let mut sending = Task::new(async move {
+                for len in [100, 20_000, 1 << 20, 100] {
+                    let _ = channel.send(zeros(len)).await;
+                }
+                channel
+            });
+            while sending.poll_if_woken() | ends.step() {}
+            // What is read first brings the others along into the handle.
+            for _ in 0..read {
+                now(far.recv()).unwrap().unwrap();
+                while sending.poll_if_woken() | ends.step() {}
+            }
+            assert!(ends.b.mux.status().unread_total > 0);
+            let (sender, receiver) = match order {
+                0 => {
+                    drop(far);
+                    (None, None)
+                }
+                1 => {
+                    let (sender, receiver) = far.split();
+                    drop(receiver);
+                    (Some(sender), None)
+                }
+                _ => {
+                    let (sender, receiver) = far.split();
+                    drop(sender);
+                    (None, Some(receiver))
+                }
+            };
+            while sending.poll_if_woken() | ends.step() {}
+            drop((sender, receiver));
+            while sending.poll_if_woken() | ends.step() {}
+            let status = ends.b.mux.status();
+            assert_eq!((status.unread_total, status.unread), (0, vec![]), "{order}, {read}");
+            let kept = format!("{:?}", ends.b.mux);
+            assert!(kept.contains(" advanced: 0,"), "{order}, {read}: {kept}");
+            drop(sending);
+            ends.run();
+            let kept = format!("{:?}", ends.b.mux);
+            assert!(kept.contains("channels: {}"), "{order}, {read}: {kept}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_dropped_does_not_hold_the_sender_up() {
     let mut ends = Ends::new(1 << 20);
     let (mut channel, far) = ends.open();

@@ -85,6 +85,17 @@ impl Stderr {
         StderrStream { shared: self.shared.clone(), id }
     }
 
+    /// Adds what the far end printed and sent by another way than its standard error: from here on it is treated alike. Waits for room as the
+    /// draining does.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: all of it is added or nothing.
+    pub async fn push(&self, bytes: &[u8]) {
+        self.shared.room().await;
+        self.shared.append(bytes);
+    }
+
     /// Waits until standard error has reached its end and all of it has been read.
     ///
     /// Every process that inherited it holds it open, and a stream that is not read holds up the
@@ -137,7 +148,7 @@ impl Stream for StderrStream {
 impl Drop for StderrStream {
     fn drop(&mut self) {
         self.shared.lock().streams.remove(&self.id);
-        self.shared.room.notify_one();
+        self.shared.room.notify_waiters();
     }
 }
 
@@ -177,7 +188,7 @@ impl Drop for Drain {
 
 struct Shared {
     state: Mutex<State>,
-    /// Told when a stream has read on or is gone. Only the draining task waits for it.
+    /// Told when a stream has read on or is gone.
     room: Notify,
 }
 
@@ -201,8 +212,13 @@ impl Shared {
     }
 
     async fn room(&self) {
-        while self.lock().is_full() {
-            self.room.notified().await;
+        loop {
+            // Made before the look, it misses nothing that happens after it.
+            let change = self.room.notified();
+            if !self.lock().is_full() {
+                return;
+            }
+            change.await;
         }
     }
 
@@ -235,7 +251,7 @@ impl Shared {
             let chunk = state.kept.range(skip..).copied().collect();
             state.yielded = end;
             state.trim();
-            self.room.notify_one();
+            self.room.notify_waiters();
             Poll::Ready(Some(chunk))
         } else if ended {
             Poll::Ready(None)

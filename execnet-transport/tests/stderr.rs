@@ -162,6 +162,25 @@ async fn the_slowest_of_several_streams_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_comes_another_way_is_treated_alike() {
+    let (mut writer, stderr) = stderr();
+    let mut stream = stderr.subscribe();
+    stderr.push(b"pushed ").await;
+    write(&mut writer, "written").await;
+    assert_eq!(stderr.tail(), "pushed written");
+    assert_eq!(stream.next().await.unwrap(), "pushed written");
+    // Both wait for a stream that lags, and both go on.
+    let much = "x".repeat(2 * LIMIT);
+    stderr.push(much.as_bytes()).await;
+    let mut pushing = Box::pin(stderr.push(b"more"));
+    let mut writing = Box::pin(writer.write_all(much.as_bytes()));
+    assert!(timeout(BRIEFLY, &mut pushing).await.is_err());
+    assert!(timeout(BRIEFLY, &mut writing).await.is_err());
+    drop(stream);
+    tokio::join!(pushing, async { writing.await.unwrap() });
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_full_tail_is_no_reason_to_wait_and_is_all_promised_to_a_new_stream() {
     let (mut writer, stderr) = stderr();
     write(&mut writer, &"x".repeat(LIMIT)).await;

@@ -355,7 +355,7 @@ impl Starting {
         W: AsyncWrite + Send + Unpin + 'static,
     {
         let (tell, lost) = watch::channel(None);
-        tokio::spawn(attend(incoming, printed, output.clone(), self.id.clone()));
+        tokio::spawn(attend(incoming, printed, self.stderr.clone()));
         let follower = tokio::spawn(output.follow(self.id.clone(), self.stderr.clone()));
         let id = self.id.clone();
         let guard = self.guard.guard.clone();
@@ -428,24 +428,17 @@ impl Starting {
 
 /// Attends to what a far end starts. Channels that its programs open wait until an item names them.
 ///
-/// What they print goes to `printed`, which is the far end's standard error where that has no way of its own; a reader of it who
-/// is slow makes the far end wait.
-async fn attend(
-    mut incoming: Incoming,
-    mut printed: Option<DuplexStream>,
-    output: Output,
-    id: String,
-) {
-    let mut lines = output.lines(id);
+/// What they print goes to `printed`, which is the far end's standard error where that has no way of its own, and to that one where it has. A
+/// reader of it who is slow makes the far end wait.
+async fn attend(mut incoming: Incoming, mut printed: Option<DuplexStream>, stderr: Stderr) {
     while let Some(request) = incoming.next_but_channels().await {
         let Request::Output { bytes, .. } = request else { continue };
         match &mut printed {
             // It is always read to its end, unless the runtime is ending.
             Some(printed) => drop(printed.write_all(&bytes).await),
-            None => lines.push(&bytes),
+            None => stderr.push(&bytes).await,
         }
     }
-    lines.finish();
 }
 
 /// Waits for a far end whose link has ended; kills it when it does not end by itself.

@@ -79,7 +79,7 @@ impl Output {
     }
 
     /// Takes the output of a gateway, chunk by chunk.
-    pub(crate) fn lines(self, gateway: String) -> LinePrinter {
+    fn lines(self, gateway: String) -> LinePrinter {
         LinePrinter { output: self, gateway, lines: Lines::default() }
     }
 

@@ -6,6 +6,7 @@ mod lifeline;
 mod netns;
 mod pki;
 mod process;
+mod py_execnet;
 mod pythons;
 mod skip;
 mod sshd;
@@ -16,7 +17,8 @@ pub use lifeline::{Life, Lifeline};
 #[cfg(target_os = "linux")]
 pub use netns::Netns;
 pub use pki::Authority;
-pub use process::{descendants, resident};
+pub use process::{descendants, is_running, resident};
+pub use py_execnet::{StockServer, py_execnet};
 pub use pythons::{python, pythons};
 pub use skip::skip;
 pub use sshd::{HostKey, Sshd, SshdBuilder};

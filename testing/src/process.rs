@@ -34,6 +34,12 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
+/// Whether a process has not ended; one that is yet to be reaped has.
+#[must_use]
+pub fn is_running(pid: u32) -> bool {
+    parent(pid).is_some()
+}
+
 /// Kills a child of ours with all its descendants, also those in sessions of their own. It is left to be reaped.
 pub(crate) fn kill_tree(pid: u32) {
     // Stopped, it starts no more, and what it has started keeps its parent.

@@ -1,47 +1,14 @@
 //! Both directions with py.execnet as it is published.
 
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
+use std::process::Command;
 
-use execnet_testing::{descendants, python, skip};
-use tempfile::TempDir;
+use execnet_testing::{StockServer, descendants};
 
 use crate::support::{Served, bounded, group};
 
-/// A Python that has py.execnet and pytest-xdist; `None` where they cannot be had.
 fn py_execnet() -> Option<PathBuf> {
-    static VENV: OnceLock<Option<(TempDir, PathBuf)>> = OnceLock::new();
-    let made = VENV.get_or_init(|| {
-        let dir = tempfile::tempdir().ok()?;
-        let run = |command: &mut Command| {
-            command
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .ok()?
-                .success()
-                .then_some(())
-        };
-        let cpython = python()?;
-        run(Command::new(cpython).args(["-m", "venv"]).arg(dir.path()))?;
-        let inside = dir.path().join("bin/python");
-        run(Command::new(&inside).args([
-            "-m",
-            "pip",
-            "install",
-            "-q",
-            "--disable-pip-version-check",
-            "execnet==2.1.2",
-            "pytest",
-            "pytest-xdist",
-        ]))?;
-        Some((dir, inside))
-    });
-    if made.is_none() {
-        skip("py.execnet cannot be installed by pip");
-    }
-    made.as_ref().map(|(_, python)| python.clone())
+    execnet_testing::py_execnet(env!("CARGO_TARGET_TMPDIR"))
 }
 
 fn run(python: &PathBuf, args: &[&str]) -> String {
@@ -71,7 +38,7 @@ group.terminate(timeout=5)
     for _ in 0..3 {
         served.logged(&["ended", "worker="]);
     }
-    assert_eq!(descendants(served.pid()), Vec::<u32>::new());
+    assert_eq!(served.workers(), Vec::<u32>::new());
 }
 
 #[test]
@@ -122,36 +89,17 @@ fn a_line_that_is_no_literal_is_not_evaluated() {
 #[tokio::test]
 async fn our_client_uses_a_stock_server_and_leaves_it_free() {
     let Some(python) = py_execnet() else { return };
-    let script = "\
-import execnet.script.socketserver as server
-from execnet.gateway_base import get_execmodel
-server.execmodel = get_execmodel('thread')
-sock = server.bind_and_listen(('127.0.0.1', 0), server.execmodel)
-print(sock.getsockname()[1], flush=True)
-server.startserver(sock, loop=True)
-";
-    let mut child = Command::new(&python)
-        .args(["-c", script])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let stdout = child.stdout.take().unwrap();
-    let mut stdout = std::io::BufReader::new(stdout);
-    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+    let mut server = StockServer::start(&python);
     let group = group();
-    let spec = format!("socket=127.0.0.1:{}//stock//chdir=/tmp//env:COLOUR=red", line.trim());
+    let spec = format!("socket={}//stock//chdir=/tmp//env:COLOUR=red", server.address());
     let gateways = bounded(group.make_all(vec![spec.as_str(); 3])).await.unwrap();
     for gateway in &gateways {
         let source = "import os; channel.send([os.getcwd(), os.environ['COLOUR']])";
         let mut channel = gateway.remote_exec(source).await.unwrap();
         assert_eq!(bounded(channel.receive::<Vec<String>>()).await.unwrap(), ["/tmp", "red"]);
     }
-    assert_eq!(descendants(child.id()).len(), 3);
+    assert_eq!(descendants(server.pid()).len(), 3);
     bounded(group.terminate(execnet_testing::WATCHDOG)).await.unwrap();
-    assert!(child.try_wait().unwrap().is_none(), "the server lives on");
+    assert!(server.is_running(), "it lives on");
     bounded(group.make_gateway(spec.as_str())).await.unwrap();
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

@@ -7,6 +7,7 @@
 //! A place that cannot be had here is told by `execnet_testing::skip` and left out.
 
 mod memory;
+mod native;
 mod recipes;
 mod scenarios;
 mod servers;
@@ -24,6 +25,10 @@ struct Place {
     group: GroupBuilder,
     /// Started in order; the last one is the place.
     specs: Vec<String>,
+    /// It runs no Python: the scenarios are those of [`native`].
+    native: bool,
+    /// Done before each scenario.
+    prepare: Option<Box<dyn Fn()>>,
     /// Scenarios that cannot be had there, and why.
     lacks: Vec<(&'static str, &'static str)>,
     /// What has to live as long: servers, folders.
@@ -34,7 +39,19 @@ impl Place {
     fn new<S: Into<String>>(name: &'static str, specs: impl IntoIterator<Item = S>) -> Self {
         let group = Group::builder().output(Output::discard());
         let specs = specs.into_iter().map(Into::into).collect();
-        Self { name, group, specs, lacks: Vec::new(), keep: None }
+        Self { name, group, specs, native: false, prepare: None, lacks: Vec::new(), keep: None }
+    }
+
+    /// At a native agent, which the `execnet` command is as well.
+    fn agent<S: Into<String>>(name: &'static str, specs: impl IntoIterator<Item = S>) -> Self {
+        let place = Self::new(name, specs);
+        let group = place.group.agent_program(env!("CARGO_BIN_EXE_execnet"));
+        Self { group, native: true, ..place }
+    }
+
+    fn prepared(mut self, prepare: impl Fn() + 'static) -> Self {
+        self.prepare = Some(Box::new(prepare));
+        self
     }
 
     fn lacking(mut self, names: &[&'static str], why: &'static str) -> Self {
@@ -70,25 +87,10 @@ fn here(python: &str) -> Vec<Place> {
             [format!("{popen}//id=a"), format!("{popen}//id=b//via=a"), format!("{popen}//via=b")],
         ),
     ];
-    places.extend(agents(&popen));
+    places.push(Place::agent("native agent", ["popen//agent"]));
+    let through = ["popen//agent//id=a".to_owned(), format!("{popen}//via=a")];
+    places.push(Place { native: false, ..Place::agent("via native agent", through) });
     places
-}
-
-/// With the native agent as the place, or on the way.
-fn agents(popen: &str) -> [Place; 2] {
-    let agent = "popen//agent".to_owned();
-    let through = [format!("{agent}//id=a"), format!("{popen}//via=a")];
-    let python = scenarios::ALL.iter().map(|(name, _)| *name).filter(|name| *name != "a command");
-    let python: Vec<_> = python.collect();
-    [
-        Place::new("native agent", [agent]).lacking(&python, "it runs no Python"),
-        Place::new("via native agent", through),
-    ]
-    .map(|mut place| {
-        // The command is an agent as well.
-        place.group = place.group.agent_program(env!("CARGO_BIN_EXE_execnet"));
-        place
-    })
 }
 
 /// Behind other commands.
@@ -120,7 +122,7 @@ async fn every_scenario_behind_commands() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_scenario_over_ssh() {
     let Some(python) = python() else { return };
-    pass(ssh::places(&python.display().to_string())).await;
+    pass(ssh::places(&python.display().to_string()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,6 +140,21 @@ async fn pass(places: Vec<Place>) {
             if let Some((_, why)) = place.lacks.iter().find(|(lacked, _)| lacked == name) {
                 table += &format!("{:<26} {name:<30} none: {why}\n", place.name);
                 continue;
+            }
+            let run = match place.native {
+                false => *run,
+                true => {
+                    let native = native::ALL.iter().find(|(native, _)| native == name);
+                    let Some((_, run)) = native else {
+                        table +=
+                            &format!("{:<26} {name:<30} none: it runs no Python\n", place.name);
+                        continue;
+                    };
+                    *run
+                }
+            };
+            if let Some(prepare) = &place.prepare {
+                prepare();
             }
             let (group, specs) = (place.group.clone(), place.specs.clone());
             // A task of its own, so that a panic fails this cell only.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use execnet::{Channel, Ending, Gateway, ReceiveError, Value};
 use tokio::io::AsyncReadExt;
 
-type Run = fn(Gateway) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+pub(super) type Run = fn(Gateway) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Each of them, by name.
 pub(super) const ALL: &[(&str, Run)] = &[
@@ -118,7 +118,7 @@ async fn status(gw: Gateway) {
     assert!(entries.contains(&("executing".into(), Value::Int(1))), "{entries:?}");
 }
 
-async fn command(gw: Gateway) {
+pub(super) async fn command(gw: Gateway) {
     let output = gw.command(["sh", "-c", "echo here; exit 3"]).output().await.unwrap();
     assert_eq!((&*output.stdout, output.status), (&b"here\n"[..], Ending::Exited(3)));
 }

@@ -8,7 +8,7 @@ newer with OpenSSL 1.1.1, and is reached like the other one: socket=HOST:8888//t
 What it does not, and `execnet-agent serve` does: TLS with raw public keys (Python's ssl knows none, so the same keys travel
 in certificates, and clients take a second connection to find that out); several tokens, or reading them again;
 certificates of an authority; unix sockets; the settings python=, dont_write_bytecode and native workers of a
-client; its env: only once the interpreter runs; a status; draining. It passes bytes on in
+client; its env: only once the interpreter runs; limits of workers and of idle time; a status; draining. It passes bytes on in
 Python, so it is slower by far. For a moment while it starts, its key is in a file that only its user can read: Python's ssl
 takes keys from files alone.
 """
@@ -18,6 +18,7 @@ import hashlib
 import hmac
 import os
 import select
+import shlex
 import signal
 import socket
 import ssl
@@ -176,6 +177,27 @@ def farewell(kind, message):
     return frame(6, b"\xa2\x64type" + _text(kind) + b"\x67message" + _text(message))
 
 
+def wait(reading, writing, seconds):
+    """Which of them are ready. By poll where there is one: select takes no descriptor above 1023."""
+    if not hasattr(select, "poll"):
+        return select.select(reading, writing, [], seconds)[:2]
+    poll, events = select.poll(), {}
+    for sources, event in (reading, select.POLLIN), (writing, select.POLLOUT):
+        for source in sources:
+            number = source if isinstance(source, int) else source.fileno()
+            events[number] = events.get(number, 0) | event
+    for number, event in events.items():
+        poll.register(number, event)
+    found = dict(poll.poll(None if seconds is None else max(0, int(seconds * 1000))))
+    ended = select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+    def ready(sources, event):
+        numbers = [(it, it if isinstance(it, int) else it.fileno()) for it in sources]
+        return [it for it, number in numbers if found.get(number, 0) & (event | ended)]
+
+    return ready(reading, select.POLLIN), ready(writing, select.POLLOUT)
+
+
 class Session:
     """A client with its worker: one thread, since an SSLSocket takes no two at once."""
 
@@ -230,7 +252,7 @@ class Session:
                     return
             if self.client in reading and self.client.pending():
                 left = 0
-            ready = select.select(reading, writing, [], left)
+            ready = wait(reading, writing, left)
             if stderr in ready[0]:
                 self.printed += self.read(lambda: os.read(stderr, 8192), "stderr_open") or b""
             if self.link in ready[0]:
@@ -352,16 +374,63 @@ def log(*parts):
     print(time.strftime("%Y-%m-%dT%H:%M:%S"), *parts, file=sys.stderr, flush=True)
 
 
-def authenticate(stream, context, expected):
-    """The encrypted connection of a client that has the token; an OSError otherwise."""
-    stream.settimeout(HANDSHAKE)
-    client = context.wrap_socket(stream, server_side=True)
-    shown = client.getpeercert(binary_form=True)
-    if not shown or not hmac.compare_digest(shown, expected):
-        raise OSError("another key")
-    if client.selected_alpn_protocol() != ALPN:
-        raise OSError("another protocol within TLS")
-    return client
+class Strangers:
+    """Connections that have not authenticated. One too many ends the oldest: who has the token needs no time."""
+
+    def __init__(self, tls):
+        self.context, self.expected = tls
+        self.waiting = {}  # in the order in which they came
+        self.lock = threading.Lock()
+
+    def admit(self, stream, peer, then):
+        """Shakes hands in a thread of its own, and calls `then` with the encrypted connection, if it comes to that."""
+        peer = "%s:%d" % peer[:2]
+        try:
+            prepare(stream)
+            client = self.context.wrap_socket(stream, server_side=True, do_handshake_on_connect=False)
+            with self.lock:
+                oldest = next(iter(self.waiting)) if len(self.waiting) >= STRANGERS else None
+                if oldest:
+                    del self.waiting[oldest]
+                    # Past TLS, in whose methods its thread is.
+                    socket.socket.shutdown(oldest, socket.SHUT_RDWR)
+                self.waiting[client] = peer
+            threading.Thread(target=self.greet, args=(client, peer, then), daemon=True).start()
+        except (OSError, ValueError, RuntimeError) as error:
+            log("refused", peer, error)
+            stream.close()
+
+    def greet(self, client, peer, then):
+        try:
+            try:
+                self.authenticate(client)
+            finally:
+                with self.lock:
+                    evicted = self.waiting.pop(client, None) is None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", None) or error
+            log("refused", peer, "too many that have not authenticated" if evicted else reason)
+            client.close()
+        else:
+            then(client, peer)
+
+    def authenticate(self, client):
+        client.settimeout(HANDSHAKE)  # for all of it
+        client.do_handshake()
+        shown = client.getpeercert(binary_form=True)
+        if not shown or not hmac.compare_digest(shown, self.expected):
+            raise OSError("another key")
+        if client.selected_alpn_protocol() != ALPN:
+            raise OSError("another protocol within TLS")
+
+
+def prepare(stream):
+    """Nothing waits for more to send, and one whose host has died is noticed."""
+    stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in ("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3):
+        if hasattr(socket, name):
+            stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def attend(client, argv, source, env=None):
@@ -382,49 +451,45 @@ def attend(client, argv, source, env=None):
 
 def serve(listener, tls, argv, source):
     """Serves for ever."""
-    context, expected = tls
-    places = threading.BoundedSemaphore(STRANGERS)
+    strangers = Strangers(tls)
 
-    def one(stream, peer):
-        try:
-            try:
-                client = authenticate(stream, context, expected)
-            finally:
-                places.release()
-        except (OSError, ValueError) as error:
-            log("refused", "%s:%d" % peer[:2], getattr(error, "reason", None) or error)
-            stream.close()
-            return
-        log("started", "%s:%d" % peer[:2])
+    def one(client, peer):
+        log("started", peer)
         attend(client, argv, source)
-        log("ended", "%s:%d" % peer[:2])
+        log("ended", peer)
 
     while True:
-        stream, peer = listener.accept()
-        if not places.acquire(blocking=False):
-            log("refused", "%s:%d" % peer[:2], "too many that have not authenticated")
-            stream.close()
+        try:
+            stream, peer = listener.accept()
+        except OSError as error:
+            log("cannot accept a connection:", error)
+            time.sleep(0.1)
             continue
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=one, args=(stream, peer), daemon=True).start()
+        strangers.admit(stream, peer, one)
 
 
 def serve_once(listener, tls, argv, source, env, patience):
     """Serves the first client that has the token, if one comes in time."""
-    context, expected = tls
+    strangers = Strangers(tls)
+    first, done = threading.Lock(), threading.Event()
+
+    def one(client, peer):
+        if first.acquire(False):
+            attend(client, argv, source, env)
+            done.set()
+        else:
+            client.close()
+
     deadline = time.monotonic() + patience
-    while True:
-        listener.settimeout(max(0.001, deadline - time.monotonic()))
-        stream, _ = listener.accept()
-        stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.settimeout(0.1)
+    while time.monotonic() < deadline and not first.locked():
         try:
-            client = authenticate(stream, context, expected)
-        except (OSError, ValueError):
-            stream.close()
-            continue
-        listener.close()
-        attend(client, argv, source, env)
-        return
+            strangers.admit(*listener.accept(), one)
+        except OSError:
+            pass  # nobody yet
+    listener.close()
+    if first.locked():
+        done.wait()
 
 
 def read_token(path):
@@ -461,7 +526,7 @@ def main(line, source):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--listen", required=True, metavar="HOST:PORT")
     parser.add_argument("--token-file", required=True, metavar="FILE")
-    parser.add_argument("--python", default=sys.executable, metavar="COMMAND")
+    parser.add_argument("--python", default=shlex.quote(sys.executable), metavar="COMMAND")
     args = parser.parse_args()
     try:
         tls = make_context(read_token(args.token_file))
@@ -471,6 +536,6 @@ def main(line, source):
     print("%s:%d" % listener.getsockname()[:2], flush=True)
     log("listening")
     try:
-        serve(listener, tls, args.python.split() + ["-c", line], source)
+        serve(listener, tls, shlex.split(args.python) + ["-c", line], source)
     except KeyboardInterrupt:
         pass

@@ -96,7 +96,7 @@ pub(crate) struct ServeArgs {
     /// With --stock-clients: on other addresses too. Whoever reaches them can run anything here
     #[arg(long, requires = "stock_clients")]
     insecure_exposed: bool,
-    /// The workers' interpreter, with its arguments; a client may ask for another one
+    /// The workers' interpreter, with its arguments, quoted as for a shell; a client may ask for another one
     #[arg(long, value_name = "COMMAND")]
     python: Option<String>,
     /// The directory in which workers start
@@ -161,10 +161,13 @@ impl ServeArgs {
     }
 }
 
-/// A command line, split at blanks. A path with a blank in it needs a script around it.
+/// A command line, split as a shell splits it.
 fn words(text: &str) -> Result<Vec<String>, String> {
-    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-    if words.is_empty() { Err("--python: the command is empty".to_owned()) } else { Ok(words) }
+    let words = shlex::split(text).ok_or("--python: a quote or a backslash has no end")?;
+    match words.first() {
+        Some(program) if !program.is_empty() => Ok(words),
+        _ => Err("--python: the command is empty".to_owned()),
+    }
 }
 
 /// A duration: a number of seconds, or a text such as `1min 30s`.
@@ -195,5 +198,20 @@ mod tests {
     #[test]
     fn the_command_line_is_well_formed() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn the_interpreter_is_quoted_as_for_a_shell() {
+        let expected = ["/opt/my python/bin/python3", "-X", "dev"].map(str::to_owned).to_vec();
+        for text in
+            ["'/opt/my python/bin/python3' -X dev", "/opt/my\\ python/bin/python3  -X \"dev\""]
+        {
+            assert_eq!(words(text), Ok(expected.clone()), "{text}");
+        }
+        for (text, said) in
+            [("", "empty"), ("''", "empty"), ("'python3", "no end"), ("a\\", "no end")]
+        {
+            assert!(words(text).unwrap_err().contains(said), "{text}");
+        }
     }
 }

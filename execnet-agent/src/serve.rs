@@ -12,6 +12,9 @@ use tracing::{error, info};
 use crate::args::ServeArgs;
 use crate::{Outcome, complain, fail};
 
+/// Enough for 16,000 connections. Workers inherit it, and there are programs that go through all descriptors that they might have.
+const MAX_DESCRIPTORS: u64 = 1 << 16;
+
 /// Serves until a signal says otherwise.
 pub(crate) async fn run(args: &ServeArgs) -> Outcome {
     let config = match args.config() {
@@ -21,6 +24,9 @@ pub(crate) async fn run(args: &ServeArgs) -> Outcome {
             return Outcome::Usage;
         }
     };
+    // Of what we have inherited nothing is for workers, `--ready-fd` the least: who waits for its end would wait for theirs.
+    close_fds::set_fds_cloexec_threadsafe(3, &[]);
+    raise_limit();
     // Before anybody is told that we are ready.
     let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
     let signals: io::Result<Vec<Signal>> = signals.into_iter().map(signal).collect();
@@ -45,6 +51,19 @@ pub(crate) async fn run(args: &ServeArgs) -> Outcome {
     tokio::spawn(attend(server.handle(), signals));
     server.run().await;
     Outcome::Success
+}
+
+/// A connection needs four descriptors, and 1024 is what most systems let a process have that does not ask for more.
+fn raise_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.unwrap_or(MAX_DESCRIPTORS).min(MAX_DESCRIPTORS);
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        // Without it there are fewer connections, of which the log will tell.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
 }
 
 /// What signals do: SIGTERM and SIGINT drain, SIGHUP reads files again.

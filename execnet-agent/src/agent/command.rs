@@ -20,8 +20,8 @@ use tokio::time::sleep;
 
 use super::connection::Connection;
 use super::fault;
-use super::guardian::Guarded;
 use super::request::{self, Command};
+use crate::guardian::Guarded;
 
 /// How much is read of an output at once, at most.
 const CHUNK: usize = 64 << 10;
@@ -43,7 +43,7 @@ struct Running {
 impl Running {
     fn new(child: Child, name: &str) -> io::Result<Self> {
         let process = Process::watch(child, name)?;
-        let _guarded = process.pid().map(Guarded::new);
+        let _guarded = process.pid().map(Guarded::command);
         Ok(Self { process, _guarded })
     }
 }

@@ -6,7 +6,6 @@ mod connection;
 mod context;
 mod error;
 mod fault;
-mod guardian;
 mod hello;
 mod panic;
 mod reach;

@@ -15,6 +15,7 @@ use super::listener::{Stream, check_credentials};
 use super::relay::{Rules, refuse, relay};
 use super::serve::{Phase, Shared};
 use super::{stock, worker};
+use crate::guardian::Guarded;
 
 /// The connections that have a worker.
 #[derive(Debug, Default)]
@@ -172,6 +173,7 @@ where
         Err(reason) => return refuse(client, denied("WorkerNotStarted", reason)).await,
     };
     let (pid, id, since) = (link.guard.pid(), greeting.wanted.id.clone(), Instant::now());
+    let _guarded = pid.map(Guarded::worker);
     info!(who, id, pid, "started");
     let _entered = shared.sessions.enter(Session { who, id, pid, since });
     let rules = Rules { max_frame: config.max_frame, idle: config.idle_timeout };

@@ -16,6 +16,7 @@ use super::gate::Place;
 use super::serve::Shared;
 use super::session::{Session, TOO_MANY};
 use super::worker::default_python;
+use crate::guardian::Guarded;
 
 /// The longest line: that of py.execnet 2.1 has 60 KiB.
 const MAX_LINE: usize = 1 << 20;
@@ -82,6 +83,7 @@ pub(super) async fn serve(mut client: TcpStream, mut place: Place, shared: &Shar
     };
     let Link { mut reader, mut writer, stderr, guard, .. } = link;
     let (pid, since) = (guard.pid(), Instant::now());
+    let _guarded = pid.map(Guarded::worker);
     info!(pid, "started for a client of py.execnet");
     let who = "py.execnet".to_owned();
     let _entered = shared.sessions.enter(Session { who, id: String::new(), pid, since });

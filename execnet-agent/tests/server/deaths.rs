@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use execnet::{Ending, ReceiveError};
 use execnet_testing::{Lifeline, WATCHDOG};
@@ -102,20 +102,55 @@ fn a_worker_ends_with_its_client() {
     served.logged(&["ended", "received="]);
 }
 
+/// Whoever is killed, and whoever is killed right behind: nothing is left. How long that takes is printed.
 #[test]
-fn a_worker_ends_when_client_and_server_do_at_once_in_either_order() {
-    for client_first in [true, false] {
-        let (_secret, mut served, mut client, lives) = with_client(&[]);
-        if client_first {
-            client.kill().unwrap();
-            served.child.kill().unwrap();
-        } else {
-            served.child.kill().unwrap();
-            client.kill().unwrap();
-        }
-        client.wait().unwrap();
-        lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
+fn in_every_order_nothing_is_left() {
+    let all = ["client", "server", "worker"];
+    let mut orders: Vec<Vec<&str>> = vec![vec![]];
+    for at in 0.. {
+        let Some(order) = orders.get(at).cloned() else { break };
+        orders.extend(
+            all.iter().filter(|who| !order.contains(who)).map(|who| [&order[..], &[*who]].concat()),
+        );
     }
+    orders.remove(0);
+    assert_eq!(orders.len(), 15);
+    let mut worst = Duration::ZERO;
+    for order in orders {
+        let (_secret, mut served, mut client, lives) = with_client(&[]);
+        let workers = served.workers();
+        // With the shell that is to outlive the server.
+        let doomed = match order.contains(&"server") {
+            true => execnet_testing::descendants(served.pid()),
+            false => workers.clone(),
+        };
+        assert!(workers.len() == 2 && doomed.len() >= 2);
+        for who in &order {
+            match *who {
+                "client" => client.kill().unwrap(),
+                "server" => served.child.kill().unwrap(),
+                _ => kill(workers[0]),
+            }
+        }
+        let start = Instant::now();
+        for pid in doomed {
+            while execnet_testing::is_running(pid) {
+                assert!(start.elapsed() < WATCHDOG, "{order:?}: {pid} lives on");
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+        let took = start.elapsed();
+        worst = worst.max(took);
+        eprintln!("{:<24} {:>6.3} s until all are gone", order.join(", "), took.as_secs_f64());
+        lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
+        let _ = client.kill();
+        client.wait().unwrap();
+    }
+    eprintln!("at worst {:.3} s", worst.as_secs_f64());
+}
+
+fn kill(pid: u32) {
+    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
 }
 
 /// A host that has lost its power sends nothing, not even an end.
@@ -152,10 +187,10 @@ async fn many_connections_leave_nothing_behind() {
         }
     }
     // The last descriptors are closed just behind the line in the log.
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while files(&served) > before && start.elapsed() < WATCHDOG {
         thread::yield_now();
     }
     assert!(files(&served) <= before);
-    assert!(execnet_testing::descendants(served.pid()).is_empty());
+    assert!(served.workers().is_empty());
 }

@@ -3,10 +3,12 @@
 
 mod access;
 mod deaths;
+mod hostile;
 mod installvia;
 mod script;
 mod secrets;
 mod service;
+mod soak;
 mod stock;
 mod strangers;
 mod support;

@@ -29,8 +29,12 @@ fn printed(secret: &Secret) -> PathBuf {
 }
 
 fn start(python: &Path, secret: &Secret) -> Script {
+    launch(python, &printed(secret), secret)
+}
+
+fn launch(python: &Path, program: &Path, secret: &Secret) -> Script {
     let mut child = Command::new(python)
-        .arg(printed(secret))
+        .arg(program)
         .args(["--listen", "127.0.0.1:0", "--token-file"])
         .arg(&secret.file)
         .stdout(Stdio::piped())
@@ -92,6 +96,39 @@ async fn the_printed_server_serves_the_holders_of_its_token() {
         assert!(error.contains("not the server that has this token"), "{error}");
         bounded(group.terminate(WATCHDOG)).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn who_says_nothing_keeps_nobody_out() {
+    let Some(python) = able_pythons().pop() else { return skip("no Python with TLS 1.3") };
+    let secret = secret();
+    // For one client, as `installvia` has it.
+    let once = "import sys; listener = listen('127.0.0.1:0'); \
+                print('%s:%d' % listener.getsockname()[:2], flush=True); \
+                serve_once(listener, make_context(read_token(sys.argv[-1])), \
+                [sys.executable, '-c', LINE], SOURCE, {}, 60)";
+    for (program, silent) in [("main(LINE, SOURCE)", 200), (once, 10)] {
+        let file = printed(&secret);
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("main(LINE, SOURCE)", program)).unwrap();
+        let script = launch(&python, &file, &secret);
+        let strangers: Vec<_> =
+            (0..silent).map(|_| std::net::TcpStream::connect(&script.address).unwrap()).collect();
+        let group = group();
+        let spec = format!("socket={}//token_file={}", script.address, secret.file.display());
+        let start = std::time::Instant::now();
+        let gateway = bounded(group.make_gateway(spec.as_str())).await.unwrap();
+        // Not once the strangers' time is over.
+        eprintln!("{silent} strangers: started in {:?}", start.elapsed());
+        assert!(strangers.iter().any(is_open));
+        bounded(gateway.exit(WATCHDOG)).await;
+    }
+}
+
+/// Whether the other side has not closed it.
+fn is_open(stream: &std::net::TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    stream.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
 }
 
 #[test]

@@ -1,6 +1,5 @@
 //! A token is in its file, and nowhere else.
 
-use execnet_testing::descendants;
 use execnet_transport::tls::Token;
 
 use crate::support::{Served, bounded, group, secret};
@@ -34,7 +33,7 @@ async fn no_secret_is_in_a_command_line_an_environment_or_a_log() {
             // As a Debug of an array would have it.
             || has(format!("{}, {}, {}", bytes[0], bytes[1], bytes[2]).as_bytes())
     };
-    let children = descendants(served.pid());
+    let children = served.workers();
     assert_eq!(children.len(), 1);
     for pid in children.iter().copied().chain([served.pid()]) {
         for what in ["cmdline", "environ"] {

@@ -178,6 +178,32 @@ async fn an_idle_connection_is_ended() {
     served.logged(&["ended", "nothing happened for 1s"]);
 }
 
+#[tokio::test]
+async fn what_the_server_inherits_is_not_for_workers() {
+    let dir = tempfile::tempdir().unwrap();
+    let address = format!("unix:{}", dir.path().join("socket").display());
+    let mut shell = std::process::Command::new("sh");
+    shell.args([
+        "-c",
+        "exec \"$@\" 7>&1 8</dev/null 1>/dev/null",
+        "sh",
+        env!("CARGO_BIN_EXE_execnet-agent"),
+    ]);
+    shell.args(["serve", "--listen", &address, "--ready-fd", "7"]);
+    let mut shell = shell.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let stdout = shell.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+    assert_eq!(line.trim(), address);
+    let gateway = bounded(group().make_gateway(format!("socket={address}").as_str())).await;
+    let source = "import os; channel.send(sorted(map(int, os.listdir('/dev/fd'))))";
+    let mut channel = gateway.unwrap().remote_exec(source).await.unwrap();
+    let open: Vec<i64> = bounded(channel.receive()).await.unwrap();
+    assert!(!open.contains(&7) && !open.contains(&8), "{open:?}");
+    shell.kill().unwrap();
+    shell.wait().unwrap();
+}
+
 #[test]
 fn help_names_what_there_is() {
     let output = agent().args(["serve", "--help"]).output().unwrap();

@@ -4,9 +4,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 
-use execnet_testing::{WATCHDOG, descendants, python, resident, skip};
+use execnet_testing::{WATCHDOG, python, resident, skip};
 
-use crate::support::{Secret, Served, bounded, group, secret};
+use crate::support::{Served, bounded, group, secret, works};
 
 /// Sends these bytes, and reads until the other side ends.
 fn send(served: &Served, bytes: &[u8]) -> Vec<u8> {
@@ -35,15 +35,6 @@ fn refusals(served: &Served) -> usize {
     served.seen.iter().filter(|line| line.contains("refused")).count()
 }
 
-/// A client with the token works, all this time.
-async fn works(secret: &Secret, served: &Served) {
-    let group = group();
-    let gateway = bounded(group.make_gateway(secret.spec(served).as_str())).await.unwrap();
-    let mut channel = gateway.remote_exec("channel.send(1)").await.unwrap();
-    assert_eq!(bounded(channel.receive::<i64>()).await.unwrap(), 1);
-    bounded(gateway.exit(WATCHDOG)).await;
-}
-
 #[tokio::test]
 async fn what_is_no_tls_is_refused() {
     let secret = secret();
@@ -56,7 +47,7 @@ async fn what_is_no_tls_is_refused() {
         let answer = send(&served, bytes);
         assert!(answer.len() <= 7, "an alert at most: {answer:?}");
         served.logged(&["refused", "peer="]);
-        assert_eq!(descendants(served.pid()), Vec::<u32>::new());
+        assert_eq!(served.workers(), Vec::<u32>::new());
     }
     assert_eq!(refusals(&served), 6, "one line each:\n{}", served.seen.join("\n"));
     works(&secret, &served).await;
@@ -124,7 +115,7 @@ async fn a_thousand_who_wait_keep_nobody_out() {
     assert!(files < 150, "{files} descriptors");
     let grown = resident(served.pid().into()).saturating_sub(before);
     assert!(grown <= 16, "{grown} MiB more");
-    assert_eq!(descendants(served.pid()), Vec::<u32>::new());
+    assert_eq!(served.workers(), Vec::<u32>::new());
     works(&secret, &served).await;
 }
 
@@ -147,7 +138,7 @@ async fn first_words_that_are_none_of_the_protocol_are_refused() {
         if !bytes.is_empty() {
             assert!(answer.starts_with(magic) && answer[8] == 6, "a CLOSE: {answer:?}");
         }
-        assert_eq!(descendants(served.pid()), Vec::<u32>::new());
+        assert_eq!(served.workers(), Vec::<u32>::new());
     }
     assert_eq!(refusals(&served), 5, "one line each:\n{}", served.seen.join("\n"));
     assert!(resident(served.pid().into()) <= before + 4);

@@ -41,8 +41,12 @@ pub(crate) fn new_token(file: &Path) {
 impl Secret {
     /// A server on a free port that takes this token.
     pub(crate) fn serve(&self, more: &[&str]) -> Served {
-        let file = self.file.to_str().expect("text");
-        Served::start(&[&["--listen", "127.0.0.1:0", "--token-file", file], more].concat())
+        Served::start(&[&self.args(), more].concat())
+    }
+
+    /// What makes it one.
+    pub(crate) fn args(&self) -> [&str; 4] {
+        ["--listen", "127.0.0.1:0", "--token-file", self.file.to_str().expect("text")]
     }
 
     /// How a client reaches it.
@@ -63,7 +67,17 @@ impl Served {
     }
 
     pub(crate) fn start_with(args: &[&str], set: impl FnOnce(&mut Command)) -> Self {
-        let mut command = agent();
+        Self::run(agent(), args, set)
+    }
+
+    /// In a shell that has done this first.
+    pub(crate) fn start_within(done: &str, args: &[&str]) -> Self {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("{done}; exec \"$@\""), "sh"]).arg(agent().get_program());
+        Self::run(shell, args, |_| {})
+    }
+
+    fn run(mut command: Command, args: &[&str], set: impl FnOnce(&mut Command)) -> Self {
         command.args(["serve", "--ready-fd", "1"]).args(args);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         set(&mut command);
@@ -93,6 +107,17 @@ impl Served {
 
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The workers that it has, with all that they have started. The shell beside them, which outlives a server that is killed, is none.
+    pub(crate) fn workers(&self) -> Vec<u32> {
+        let is_guardian = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.windows(16).any(|window| window == b"execnet-guardian")
+        };
+        let mut found = execnet_testing::descendants(self.pid());
+        found.retain(|pid| !is_guardian(pid));
+        found
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -137,6 +162,15 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A client with the token works, all this time.
+pub(crate) async fn works(secret: &Secret, served: &Served) {
+    let group = group();
+    let gateway = bounded(group.make_gateway(secret.spec(served).as_str())).await.unwrap();
+    let mut channel = gateway.remote_exec("channel.send(1)").await.unwrap();
+    assert_eq!(bounded(channel.receive::<i64>()).await.unwrap(), 1);
+    bounded(gateway.exit(WATCHDOG)).await;
 }
 
 pub(crate) fn group() -> Group {

@@ -80,7 +80,7 @@ async fn a_native_worker_is_the_same_program() {
     let driving = tokio::spawn(driver);
     let hello = bounded(mux.peer()).await.unwrap();
     assert!(hello.software.starts_with("execnet-agent"), "{}", hello.software);
-    let children = execnet_testing::descendants(served.pid());
+    let children = served.workers();
     assert_eq!(children.len(), 1);
     drop((mux, incoming));
     let _ = bounded(driving).await;

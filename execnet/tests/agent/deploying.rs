@@ -5,6 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use execnet::{DeployError, GatewayError};
 use execnet_testing::skip;
@@ -15,6 +16,7 @@ use crate::support::{builder, start};
 crate::tests![
     it_is_uploaded_once,
     a_corrupt_copy_is_replaced,
+    old_copies_make_room_unless_they_run,
     several_at_once_get_along,
     a_shell_that_talks_does_no_harm,
     an_upload_cut_short_is_told_and_leaves_nothing,
@@ -69,7 +71,7 @@ impl Host {
 async fn program(spec: &str) -> PathBuf {
     let (group, gateway) = start(spec).await;
     assert_eq!(gateway.call::<i64>("sum", &[40, 2]).await.unwrap(), 42);
-    group.terminate(std::time::Duration::from_secs(60)).await.unwrap();
+    group.terminate(Duration::from_secs(60)).await.unwrap();
     gateway.info().executable.clone().into()
 }
 
@@ -104,6 +106,37 @@ async fn a_corrupt_copy_is_replaced() {
         assert_eq!(program(&host.spec("")).await, agent);
         assert!(same(&host.agent("cache/execnet"), &std::env::current_exe().unwrap()));
     }
+}
+
+async fn old_copies_make_room_unless_they_run() {
+    let host = Host::new();
+    let folder = host.path("cache/execnet");
+    fs::create_dir(&folder).unwrap();
+    let days_ago = |days: u64| SystemTime::now() - Duration::from_secs(days * 86400);
+    let old = |name: &str, days: u64| {
+        let path = folder.join(name);
+        fs::copy("/bin/sleep", &path).unwrap();
+        fs::File::open(&path).unwrap().set_modified(days_ago(days)).unwrap();
+        path
+    };
+    let copies = [1, 2, 3, 4, 5, 6].map(|n| old(&format!("agent-{n}"), n));
+    let (half, new) = (old(".new-half", 3), old(".new-now", 0));
+    let mut running = Command::new(&copies[5]).arg("1000").spawn().unwrap();
+    let agent = program(&host.spec("")).await;
+    let mut left = host.agents("cache/execnet");
+    left.sort();
+    let mut expected = vec![new, agent.clone()];
+    expected.extend([0, 1, 2, 5].map(|n| copies[n].clone()));
+    expected.sort();
+    assert!(!half.exists());
+    assert_eq!(left, expected);
+    running.kill().unwrap();
+    running.wait().unwrap();
+    // One that is started counts as new.
+    let before = agent.metadata().unwrap().modified().unwrap();
+    fs::File::open(&agent).unwrap().set_modified(days_ago(9)).unwrap();
+    program(&host.spec("")).await;
+    assert!(agent.metadata().unwrap().modified().unwrap() >= before);
 }
 
 async fn several_at_once_get_along() {

@@ -20,11 +20,18 @@ try "${TMPDIR:-/tmp}/execnet-$u" || try "/var/tmp/execnet-$u" || try "/dev/shm/e
 p=$d/agent-$h;
 sum() { sha256sum <"$1" 2>/dev/null || shasum -a 256 <"$1" 2>/dev/null || openssl dgst -sha256 -r <"$1"; };
 ok() { s=$(sum "$1"); [ "${s%% *}" = "$h" ]; };
-[ -f "$p" ] && [ -O "$p" ] && ok "$p" && chmod 700 "$p" && start "$@";
+# When it was started last is seen by its time.
+[ -f "$p" ] && [ -O "$p" ] && ok "$p" && chmod 700 "$p" && touch "$p" && start "$@";
+# The four that were started last stay, and any that runs; what an upload left that was killed goes after a day.
+runs() { for e in /proc/[0-9]*/exe; do [ "$e" -ef "$1" ] && return; done; return 1; };
+prune() {
+find "$d" -type f -name ".new-*" -mtime +0 -exec rm -f {} +;
+ls -td "$d"/agent-* | tail -n +5 | while read -r o; do runs "$o" || rm -f "$o"; done;
+} 2>/dev/null;
 # Written under another name and moved: whoever starts it meanwhile finds the whole of it, or asks as well.
 t=$(mktemp "$d/.new-XXXXXX") || exit 1;
 clean() { rm -f "$t"; };
 trap clean EXIT; trap "exit 1" HUP INT TERM PIPE;
 say need; head -c "$n" >"$t";
 ok "$t" || { say "corrupt $(wc -c <"$t")"; exit 1; };
-chmod 700 "$t" && mv -f "$t" "$p" && trap - EXIT HUP INT TERM PIPE && start "$@"
+chmod 700 "$t" && mv -f "$t" "$p" && trap - EXIT HUP INT TERM PIPE && { prune; start "$@"; }

@@ -10,6 +10,7 @@ mod py_execnet;
 mod pythons;
 mod skip;
 mod sshd;
+mod user;
 
 use std::time::Duration;
 
@@ -22,6 +23,7 @@ pub use py_execnet::{StockServer, py_execnet};
 pub use pythons::{python, pythons};
 pub use skip::skip;
 pub use sshd::{HostKey, Sshd, SshdBuilder};
+pub use user::User;
 
 /// Long enough for any machine; only a hang takes so long.
 pub const WATCHDOG: Duration = Duration::from_secs(120);

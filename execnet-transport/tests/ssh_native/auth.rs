@@ -273,3 +273,48 @@ async fn the_right_password_opens() {
     let script = Script::new(&[None]);
     denied(asking(config, &script).await.unwrap_err());
 }
+
+/// What pluggable authentication asks: a password, and new ones where the old one is no longer good.
+#[tokio::test]
+async fn what_the_host_asks_is_answered() {
+    let started = Sshd::builder()
+        .setting("UsePAM yes")
+        .setting("KbdInteractiveAuthentication yes")
+        .setting("AuthenticationMethods keyboard-interactive")
+        .start();
+    let Some(sshd) = started else { return };
+    let Some(user) = User::make() else { return };
+    user.set_password("right horse");
+    let mut config = config(&sshd);
+    config.user = user.name().to_owned();
+    let script = Script::new(&[Some("wrong"), Some("right horse")]);
+    drop(watched(asking(config.clone(), &script)).await.unwrap());
+    let asked = script.asked.lock().unwrap().clone();
+    let (name, host) = (config.user.clone(), config.hostname.clone());
+    for (asked, attempt) in asked.iter().zip(1..) {
+        assert_eq!(asked.topic, Topic::Interactive { user: name.clone(), host: host.clone() });
+        assert_eq!((asked.attempt, asked.echo), (attempt, false));
+        assert!(asked.text.starts_with(&format!("({name}@{host}) ")), "{}", asked.text);
+        assert!(asked.text.ends_with("Password: "), "{}", asked.text);
+    }
+    assert_eq!(asked.len(), 2);
+
+    let script = Script::new(&[None]);
+    let (methods, _, notes) = denied(watched(asking(config.clone(), &script)).await.unwrap_err());
+    assert_eq!(methods, ["keyboard-interactive"]);
+    assert!(notes.contains(&"keyboard-interactive: no answer was given".to_owned()), "{notes:?}");
+    let (_, _, notes) = denied(refusal(config.clone()).await);
+    assert!(
+        notes.contains(&"keyboard-interactive: there is nobody to ask".to_owned()),
+        "{notes:?}"
+    );
+
+    user.expire_password();
+    let fresh = Some("correct battery staple");
+    let script = Script::new(&[Some("right horse"), Some("right horse"), fresh, fresh]);
+    drop(watched(asking(config.clone(), &script)).await.unwrap());
+    let asked = script.asked.lock().unwrap().clone();
+    assert_eq!(asked.len(), 4, "{asked:?}");
+    let script = Script::new(&[fresh]);
+    drop(watched(asking(config, &script)).await.unwrap());
+}

@@ -8,17 +8,14 @@ mod ending;
 mod giving_up;
 mod host_keys;
 mod jump;
-mod user;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use execnet_testing::{HostKey, Sshd};
+use execnet_testing::{HostKey, Sshd, User};
 use execnet_transport::ssh::{Config, Native, SshError};
 use execnet_transport::{Bootstrap, ConnectError, Link, Transport};
 use tokio::io::AsyncReadExt;
-
-use self::user::User;
 
 /// What leads to a server that the test has made, and trusts its keys alone.
 fn config(sshd: &Sshd) -> Config {

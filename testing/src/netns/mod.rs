@@ -1,8 +1,10 @@
 //! Another machine, as far as the network is concerned.
 
+use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::process::kill_tree;
@@ -17,8 +19,9 @@ pub struct Netns {
     device: String,
     near: Ipv4Addr,
     far: Ipv4Addr,
-    /// Carries packets where the link is far.
+    /// Carry packets where the link is far; the near one tells what it has counted.
     relays: Vec<Child>,
+    counter: Option<Mutex<(ChildStdin, BufReader<ChildStdout>)>>,
 }
 
 impl Netns {
@@ -45,17 +48,18 @@ impl Netns {
             let mut command = Command::new(program);
             command.args(arguments).args(["python3", "-c", include_str!("relay.py"), device]);
             command.arg(&socket).arg(delay.as_secs_f64().to_string());
-            command.stdin(Stdio::null()).stdout(Stdio::piped());
-            let mut child = command.spawn().expect("python3");
+            let mut child =
+                command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3");
+            let mut stdout = BufReader::new(child.stdout.take().expect("stdout"));
             // It says so when the device is there.
-            let mut ready = [0; 6];
-            let stdout = child.stdout.as_mut().expect("stdout");
-            std::io::Read::read_exact(stdout, &mut ready).expect("a relay");
-            child
+            stdout.read_line(&mut String::new()).expect("a relay");
+            (child, stdout)
         };
-        let near = relay("env", &[]);
-        let far = relay("ip", &["netns", "exec", name]);
+        let (mut near, counts) = relay("env", &[]);
+        let asking = near.stdin.take().expect("stdin");
+        let (far, _) = relay("ip", &["netns", "exec", name]);
         this.relays = vec![near, far];
+        this.counter = Some(Mutex::new((asking, counts)));
         this.configure();
         Some(this)
     }
@@ -96,6 +100,56 @@ impl Netns {
         ip(&format!("-n {} link set {} up", self.name, self.device));
     }
 
+    /// Loses this share of the packets in each direction, in percent; `false` where nftables cannot do that, having said so.
+    #[must_use]
+    pub fn lose(&self, percent: u32) -> bool {
+        let chain = |hook: &str, interface: &str| {
+            let begin = format!("chain {hook} {{ type filter hook {hook} priority 0;");
+            format!(
+                "{begin} {interface} {} numgen random mod 100 < {percent} counter drop; }}",
+                self.device
+            )
+        };
+        let rules = format!(
+            "table ip loss {{ {} {} }}",
+            chain("input", "iifname"),
+            chain("output", "oifname")
+        );
+        let set = Command::new("ip").args(["netns", "exec", &self.name, "nft", &rules]).output();
+        let works = set.as_ref().is_ok_and(|output| output.status.success());
+        if !works {
+            let said = set.map(|output| String::from_utf8_lossy(&output.stderr).into_owned());
+            skip(&format!("no loss of packets: it needs nftables ({said:?})"));
+        }
+        works
+    }
+
+    /// How many packets have been lost on purpose.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        let list = ["netns", "exec", &self.name, "nft", "list", "table", "ip", "loss"];
+        let output = Command::new("ip").args(list).output().expect("ip");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let counts = text.split("counter packets ").skip(1);
+        counts.filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
+    /// How many round trips over a [`far_away`](Self::far_away) link the newest connection from here to there has made, that to set it up
+    /// included: how often what has arrived here was waited for, as far as the packets' order tells.
+    ///
+    /// # Panics
+    /// The link is none of that kind.
+    #[must_use]
+    pub fn round_trips(&self) -> u32 {
+        let counter = self.counter.as_ref().expect("a link that is far");
+        let mut counter = counter.lock().unwrap_or_else(PoisonError::into_inner);
+        let (asking, counts) = &mut *counter;
+        asking.write_all(b"\n").expect("a relay");
+        let mut line = String::new();
+        counts.read_line(&mut line).expect("a relay");
+        line.trim().parse().expect("a number")
+    }
+
     /// The processes that run there.
     #[must_use]
     pub fn processes(&self) -> Vec<u32> {
@@ -123,6 +177,7 @@ impl Netns {
             near: Ipv4Addr::from(subnet | 1),
             far: Ipv4Addr::from(subnet | 2),
             relays: Vec::new(),
+            counter: None,
         })
     }
 

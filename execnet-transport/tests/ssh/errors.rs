@@ -136,7 +136,10 @@ async fn host_keys_that_have_changed_or_are_revoked() {
         let revoked = format!("{0} {key}\n@revoked {0} {key}\n", name(&sshd));
         fs::write(sshd.known_hosts(), revoked).unwrap();
         let found = error(backend, &options).await;
-        assert!(matches!(found, SshError::HostKeyRevoked { .. }), "{backend:?}: {found:?}");
+        let SshError::HostKeyRevoked { file, line, .. } = found else {
+            panic!("{backend:?}: {found:?}")
+        };
+        assert_eq!((file, line), (Some(sshd.known_hosts()), Some(2)), "{backend:?}");
     }
 }
 

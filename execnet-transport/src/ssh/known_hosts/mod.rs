@@ -65,12 +65,8 @@ impl KnownHosts {
     /// As OpenSSH does: a revoked key is revoked whatever other lines say; a server on an unusual port has the
     /// keys listed for that port, and may also show one that is listed for the host without a port.
     pub(crate) fn check(&self, name: &Name, key: &[u8]) -> Verdict {
-        let names = [Some(name.full()), name.host()];
-        for name in names.into_iter().flatten() {
-            let mut revoked = self.about(name, Marker::Revoked);
-            if let Some((_, at)) = revoked.find(|(line, _)| line.key == key) {
-                return Verdict::Revoked { at: at.clone() };
-            }
+        if let Some(at) = self.revoked(name, |revoked| revoked == key) {
+            return Verdict::Revoked { at: at.clone() };
         }
         let known = |name| self.about(name, Marker::Plain).any(|(line, _)| line.key == key);
         if known(name.full()) {
@@ -81,6 +77,14 @@ impl KnownHosts {
             None if name.host().is_some_and(known) => Verdict::Known,
             None => Verdict::Unknown,
         }
+    }
+
+    /// The line that revokes a key of this server's.
+    pub(crate) fn revoked(&self, name: &Name, is_it: impl Fn(&[u8]) -> bool) -> Option<&Place> {
+        let names = [Some(name.full()), name.host()];
+        let mut lines =
+            names.into_iter().flatten().flat_map(|name| self.about(name, Marker::Revoked));
+        lines.find(|(line, _)| is_it(&line.key)).map(|(_, place)| place)
     }
 
     /// The types of the keys that are known of a server, each once: it is to be asked for these first, for it may

@@ -113,6 +113,19 @@ pub(in crate::ssh) fn wants_certificate(config: &Config) -> Option<String> {
     authority.map(ToString::to_string)
 }
 
+/// The line that revokes the key with this fingerprint, which the `ssh` program does not name. Blocks.
+pub(in crate::ssh) fn revoking_line(
+    config: &Config,
+    fingerprint: &str,
+) -> Option<(PathBuf, usize)> {
+    let known = known_hosts::load(&files(config)).ok()?;
+    let is_it = |key: &[u8]| {
+        let key = PublicKey::from_bytes(key);
+        key.is_ok_and(|key| key.fingerprint(HashAlg::Sha256).to_string() == fingerprint)
+    };
+    known.revoked(&name(config), is_it).map(|at| (at.file.to_path_buf(), at.line))
+}
+
 fn name(config: &Config) -> Name {
     match &config.host_key_alias {
         Some(alias) => Name::alias(alias),

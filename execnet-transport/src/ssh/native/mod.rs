@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
-pub(super) use self::host_key::wants_certificate;
+pub(super) use self::host_key::{revoking_line, wants_certificate};
 use self::session::Session;
 use self::tunnel::Tunnel;
 use super::{Config, NeedsOpenSsh, Prompt, SshError};

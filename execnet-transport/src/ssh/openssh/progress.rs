@@ -208,13 +208,8 @@ impl Progress {
         };
         let (key_type, fingerprint) = self.host_key.clone().unwrap_or_default();
         if said("REVOKED HOST KEY") {
-            return SshError::HostKeyRevoked {
-                name,
-                key_type,
-                fingerprint,
-                file: None,
-                line: None,
-            };
+            let (file, line) = revoking_line(config, &fingerprint).unzip();
+            return SshError::HostKeyRevoked { name, key_type, fingerprint, file, line };
         }
         if said("IDENTIFICATION HAS CHANGED") {
             let (file, line) = self.offending().unzip();
@@ -231,6 +226,15 @@ impl Progress {
         let (file, line) = place?.1.rsplit_once(':')?;
         Some((file.into(), line.parse().ok()?))
     }
+}
+
+#[cfg(feature = "ssh-native")]
+use crate::ssh::native::revoking_line;
+
+/// Files of known hosts are read by the other implementation alone.
+#[cfg(not(feature = "ssh-native"))]
+fn revoking_line(_: &Config, _: &str) -> Option<(PathBuf, usize)> {
+    None
 }
 
 fn after<'a>(line: &'a str, words: &str) -> Option<&'a str> {

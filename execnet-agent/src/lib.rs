@@ -7,7 +7,8 @@ mod python;
 mod script;
 
 pub use python::{
-    bootstrap_line, bootstrap_source, bootstrap_source_with, prefork_line, prefork_source,
+    bootstrap_line, bootstrap_source, bootstrap_source_deflated, bootstrap_source_with,
+    prefork_line, prefork_source,
 };
 pub use script::{server_module, server_script};
 

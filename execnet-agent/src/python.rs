@@ -53,7 +53,7 @@ fn line(stub: &str) -> String {
 /// What to write on the link first, right after the start and before the preamble.
 ///
 /// Nothing has to be awaited before or after it: preamble, HELLO and requests may follow in the
-/// same packet. About 70 KiB, the same bytes for every interpreter.
+/// same packet. About 130 KiB, the same bytes for every interpreter.
 #[must_use]
 pub fn bootstrap_source() -> &'static [u8] {
     static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| source(STUB, &[]));
@@ -69,7 +69,24 @@ pub fn bootstrap_source_with(compiled: &[u8]) -> Vec<u8> {
     source(STUB, compiled)
 }
 
+/// The [`bootstrap_source`] for a long way or a narrow one: a quarter as long, which saves round trips as well, for TCP
+/// sends the first 14 KiB without an answer and then no more than as much again for each. Making it takes some milliseconds, once; unpacking it
+/// about one, and an interpreter with zlib.
+#[must_use]
+pub fn bootstrap_source_deflated() -> &'static [u8] {
+    static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let deflated = miniz_oxide::deflate::compress_to_vec_zlib(&block(), 9);
+        with_parts(STUB, &[], &deflated)
+    });
+    &SOURCE
+}
+
 fn source(stub: &str, compiled: &[u8]) -> Vec<u8> {
+    with_parts(stub, compiled, &block())
+}
+
+/// The modules, each with its name and the lengths of both.
+fn block() -> Vec<u8> {
     let mut block = Vec::new();
     for (name, text) in MODULES {
         block.extend((name.len() as u16).to_be_bytes());
@@ -77,8 +94,12 @@ fn source(stub: &str, compiled: &[u8]) -> Vec<u8> {
         block.extend((text.len() as u32).to_be_bytes());
         block.extend(text.as_bytes());
     }
+    block
+}
+
+fn with_parts(stub: &str, compiled: &[u8], block: &[u8]) -> Vec<u8> {
     let len = |part: &[u8]| (part.len() as u32).to_be_bytes();
-    [stub.as_bytes(), &len(compiled), compiled, &len(&block), &block].concat()
+    [stub.as_bytes(), &len(compiled), compiled, &len(block), block].concat()
 }
 
 /// What runs first in a warm interpreter: it forks workers instead of being one.

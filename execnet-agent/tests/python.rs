@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::thread;
 
-use execnet_agent::{bootstrap_line, bootstrap_source};
+use execnet_agent::{bootstrap_line, bootstrap_source, bootstrap_source_deflated};
 use execnet_testing::pythons;
 
 const PREAMBLE: [u8; 8] = *b"\x89EXN\r\n\x1a\n";
@@ -77,29 +77,48 @@ fn take_text<'a>(from: &mut &'a [u8], width: usize) -> &'a str {
 
 #[test]
 fn every_interpreter_answers_and_ends_with_its_link() {
+    assert!(bootstrap_source_deflated().len() * 3 < bootstrap_source().len());
     for python in pythons() {
-        let mut child = Command::new(&python)
-            .args(["-c", &bootstrap_line()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        stdin.write_all(&[bootstrap_source(), &PREAMBLE, HELLO].concat()).unwrap();
-
-        let mut start = [0; 16];
-        if let Err(error) = child.stdout.as_mut().unwrap().read_exact(&mut start) {
-            let stderr = child.wait_with_output().unwrap().stderr;
-            panic!("{}: {error}: {}", python.display(), String::from_utf8_lossy(&stderr));
+        for source in [bootstrap_source(), bootstrap_source_deflated()] {
+            answers_and_ends(&python, source);
         }
-        assert_eq!(start[..8], PREAMBLE, "{}", python.display());
-        assert_eq!((start[8], &start[12..]), (1, &[0; 4][..]), "{}", python.display());
-
-        drop(stdin);
-        let Output { stderr, .. } = child.wait_with_output().unwrap();
-        assert_eq!(String::from_utf8_lossy(&stderr), "", "{}", python.display());
     }
+}
+
+fn answers_and_ends(python: &Path, source: &[u8]) {
+    let mut child = start(python, &bootstrap_line());
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&[source, &PREAMBLE, HELLO].concat()).unwrap();
+
+    let mut start = [0; 16];
+    if let Err(error) = child.stdout.as_mut().unwrap().read_exact(&mut start) {
+        let stderr = child.wait_with_output().unwrap().stderr;
+        panic!("{}: {error}: {}", python.display(), String::from_utf8_lossy(&stderr));
+    }
+    assert_eq!(start[..8], PREAMBLE, "{}", python.display());
+    assert_eq!((start[8], &start[12..]), (1, &[0; 4][..]), "{}", python.display());
+
+    drop(stdin);
+    let Output { stderr, .. } = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&stderr), "", "{}", python.display());
+}
+
+#[test]
+fn an_interpreter_without_zlib_says_so() {
+    let Some(python) = execnet_testing::python() else { return };
+    let line = format!("import sys; sys.modules['zlib'] = None; {}", bootstrap_line());
+    let mut child = start(&python, &line);
+    // Gone before it has read all of it, perhaps.
+    let _ = child.stdin.take().unwrap().write_all(bootstrap_source_deflated());
+    let Output { status, stderr, .. } = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&stderr);
+    assert!(!status.success() && stderr.starts_with("execnet needs zlib to start"), "{stderr}");
+}
+
+fn start(python: &Path, line: &str) -> Child {
+    let mut command = Command::new(python);
+    command.args(["-c", line]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.stderr(Stdio::piped()).spawn().unwrap()
 }
 
 #[test]

@@ -166,6 +166,21 @@ fn ping_says_what_is_wrong() {
         assert_eq!((status(&output), stdout(&output)), (expected, ""), "{args:?}");
         assert!(stderr(&output).contains(words), "{}", stderr(&output));
     }
+    // Somebody who listens and says nothing, and somebody who never comes to the end of a million.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let spec = format!("ssh=-F none -p {} 127.0.0.1", silent.local_addr().unwrap().port());
+    for args in [
+        &["ping", "--timeout", "0.2", &*spec][..],
+        &["ping", "--timeout", "200ms", "command=sh -c 'sleep 1000'"],
+        &["ping", "--timeout", "3", "-n", "1000000", "popen"],
+    ] {
+        let output = run(args);
+        assert_eq!((status(&output), stdout(&output)), (124, ""), "{args:?}");
+        assert!(stderr(&output).starts_with("execnet: timed out after "), "{}", stderr(&output));
+    }
+    let output = run(&["info", "--timeout", "0.2", "command=sh -c 'sleep 1000'"]);
+    assert_eq!((status(&output), stdout(&output)), (2, ""));
+    assert!(stderr(&output).contains("no answer within 200ms"), "{}", stderr(&output));
     let help = run(&["ping", "--help"]);
     assert!(status(&help) == 0 && stdout(&help).contains("Examples:"), "{help:?}");
 }

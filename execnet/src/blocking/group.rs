@@ -115,6 +115,22 @@ impl Group {
         wait(self.0.make_gateway(spec)).map(Gateway)
     }
 
+    /// Starts a gateway and runs source code on it, in one go; see [`crate::Group::remote_exec_at`].
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing is left behind then.
+    pub fn remote_exec_at<S>(
+        &self,
+        spec: S,
+        source: impl Into<Source>,
+    ) -> Result<Channel, GatewayError>
+    where
+        S: TryInto<XSpec>,
+        S::Error: Into<SpecError>,
+    {
+        wait(self.0.remote_exec_at(spec, source)).map(Channel)
+    }
+
     /// Starts several gateways at the same time. One result for each, in order: those that fail leave the others usable.
     pub fn make_gateways<I>(&self, specs: I) -> Vec<Result<Gateway, GatewayError>>
     where

@@ -40,12 +40,13 @@ gateways each line begins with the gateway's id. What remote code prints goes to
 const INFO_EXAMPLES: &str = "\
 Examples:
   execnet info popen//python=3.12
-  execnet info --json --host-file hosts.txt ssh=one-more";
+  execnet info --json --timeout 10 --host-file hosts.txt ssh=one-more";
 
 const PING_EXAMPLES: &str = "\
 Examples:
   execnet ping popen
   execnet ping -n 1000 --json ssh=web1
+  execnet ping --timeout 5 ssh=web1
 
 A round trip is that of the worker's reader, which answers while code runs. The throughput is that of
 bytes items through Python code there: each way up to 64 MiB, or for 2 s.";
@@ -115,6 +116,9 @@ pub(super) struct Fleet {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct InfoArgs {
+    /// Give up on a far end that has not started after this time: 10, 1.5s, 2min
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
     /// Print a line of JSON for each far end
     #[arg(long)]
     pub(super) json: bool,
@@ -127,6 +131,9 @@ pub(super) struct PingArgs {
     /// How many round trips
     #[arg(short = 'n', value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(super) count: u32,
+    /// Give up after this time: 10, 1.5s, 2min
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
     /// Print a line of JSON
     #[arg(long)]
     pub(super) json: bool,

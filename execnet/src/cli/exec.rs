@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use execnet::{Gateway, Group, MultiChannel, Output, ReceiveError, Sender, Source, Value};
+use execnet::{
+    Channel, Gateway, Group, MultiChannel, Output, ReceiveError, Sender, Source, Value, XSpec,
+};
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -14,7 +16,7 @@ use super::args::ExecArgs;
 use super::fleet::Progress;
 use super::json::{self, AsJson, print_line};
 use super::signal::Interrupts;
-use super::{Outcome, complain, outcome_of, outcome_of_write};
+use super::{Outcome, complain, outcome_of, outcome_of_exec, outcome_of_write, within};
 
 /// How long workers may take to end when everything has been said.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -50,36 +52,52 @@ pub(super) async fn run(mut args: ExecArgs) -> Outcome {
     };
     let work = async {
         let progress = progress;
-        let mut outcome = Outcome::Success;
-        let mut gateways = Vec::new();
-        let started = tokio::select! {
-            started = group.make_gateways(specs) => started,
+        let running = tokio::select! {
+            running = begin(&group, specs, source) => running,
             () = interrupts.next() => return Outcome::Interrupted,
         };
         drop(progress);
-        for result in started {
-            match result {
-                Ok(gateway) => gateways.push(gateway),
-                Err(error) => {
-                    complain(&error);
-                    outcome = outcome.max(outcome_of(&error));
-                }
+        match running {
+            Ok(channels) => converse(channels, &args, &mut interrupts).await,
+            Err(outcome) => outcome,
+        }
+    };
+    let outcome = within(timeout, work).await;
+    end(&group, outcome, &mut interrupts).await
+}
+
+/// Runs the source on new gateways: on all or on none, for half a fleet would give half an answer that looks like a whole one.
+async fn begin(group: &Group, specs: Vec<XSpec>, source: Source) -> Result<Vec<Channel>, Outcome> {
+    let specs = match <[XSpec; 1]>::try_from(specs) {
+        // There are no others to wait for, so the source may leave with the worker.
+        Ok([spec]) => {
+            let channel = group.remote_exec_at(spec, source).await;
+            return channel.map(|channel| vec![channel]).map_err(|error| {
+                complain(&error);
+                outcome_of(&error)
+            });
+        }
+        Err(specs) => specs,
+    };
+    let mut outcome = Outcome::Success;
+    let mut gateways = Vec::new();
+    for result in group.make_gateways(specs).await {
+        match result {
+            Ok(gateway) => gateways.push(gateway),
+            Err(error) => {
+                complain(&error);
+                outcome = outcome.max(outcome_of(&error));
             }
         }
-        // All or none: half a fleet would give half an answer that looks like a whole one.
-        if outcome == Outcome::Success {
-            outcome = converse(&gateways, source, &args, several, &mut interrupts).await;
-        }
-        outcome
-    };
-    let outcome = match timeout {
-        None => work.await,
-        Some(limit) => tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            complain(format_args!("timed out after {}", humantime::format_duration(limit)));
-            Outcome::TimedOut
-        }),
-    };
-    end(&group, outcome, &mut interrupts).await
+    }
+    if outcome != Outcome::Success {
+        return Err(outcome);
+    }
+    let channels = join_all(gateways.iter().map(|gw| gw.remote_exec(source.clone()))).await;
+    channels.into_iter().collect::<Result<_, _>>().map_err(|error| {
+        complain(&error);
+        outcome_of_exec(&error)
+    })
 }
 
 /// Ends what still runs, at once when time is up or a second Ctrl-C came; so does one that comes meanwhile.
@@ -139,29 +157,12 @@ fn source(args: &mut ExecArgs) -> Result<Source, String> {
     Ok(source)
 }
 
-/// Runs the source everywhere, sends the input, prints what comes.
+/// Sends the input to what runs, prints what comes.
 ///
 /// The first Ctrl-C interrupts what runs, and goes on until that has ended; the second gives up.
-async fn converse(
-    gateways: &[Gateway],
-    source: Source,
-    args: &ExecArgs,
-    several: bool,
-    interrupts: &mut Interrupts,
-) -> Outcome {
-    let mut channels = Vec::new();
-    for result in join_all(gateways.iter().map(|gw| gw.remote_exec(source.clone()))).await {
-        match result {
-            Ok(channel) => channels.push(channel),
-            Err(error) => {
-                complain(&error);
-                return match error {
-                    execnet::ExecError::Lost(_) => Outcome::GatewayFailed,
-                    _ => Outcome::Usage,
-                };
-            }
-        }
-    }
+async fn converse(channels: Vec<Channel>, args: &ExecArgs, interrupts: &mut Interrupts) -> Outcome {
+    let gateways: Vec<Gateway> = channels.iter().map(|channel| channel.gateway().clone()).collect();
+    let several = gateways.len() > 1;
     let (senders, mut queue) = MultiChannel::new(channels).receive_queue();
     let receive = async {
         let mut outcome = Outcome::Success;

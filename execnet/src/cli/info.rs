@@ -18,7 +18,11 @@ pub(super) async fn run(args: InfoArgs) -> Outcome {
         Err(outcome) => return outcome,
     };
     let progress = Progress::new(specs.len());
-    let group = progress.watch(super::group()).build();
+    let mut group = progress.watch(super::group());
+    if let Some(limit) = args.timeout {
+        group = group.start_timeout(limit);
+    }
+    let group = group.build();
     let mut outcome = Outcome::Success;
     let started = group.make_gateways(specs).await;
     drop(progress);

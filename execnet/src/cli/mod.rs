@@ -16,10 +16,11 @@ mod signal;
 use std::fmt::Display;
 use std::io;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use args::{Args, Command};
 use clap::Parser;
-use execnet::{GatewayError, Group, GroupBuilder};
+use execnet::{ExecError, GatewayError, Group, GroupBuilder};
 
 /// How the command ended, as its exit status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +96,15 @@ fn group() -> GroupBuilder {
     group
 }
 
+/// What `--timeout` is about.
+async fn within(limit: Option<Duration>, work: impl Future<Output = Outcome>) -> Outcome {
+    let Some(limit) = limit else { return work.await };
+    tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+        complain(format_args!("timed out after {}", humantime::format_duration(limit)));
+        Outcome::TimedOut
+    })
+}
+
 /// What a failed start means for the exit status.
 fn outcome_of(error: &GatewayError) -> Outcome {
     match error {
@@ -102,7 +112,16 @@ fn outcome_of(error: &GatewayError) -> Outcome {
         | GatewayError::NotSupported { .. }
         | GatewayError::Value { .. }
         | GatewayError::DuplicateId(_) => Outcome::Usage,
+        GatewayError::Exec(error) => outcome_of_exec(error),
         _ => Outcome::GatewayFailed,
+    }
+}
+
+/// What code that could not be sent means for it.
+fn outcome_of_exec(error: &ExecError) -> Outcome {
+    match error {
+        ExecError::Lost(_) => Outcome::GatewayFailed,
+        _ => Outcome::Usage,
     }
 }
 

@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::args::PingArgs;
 use super::json::print_line;
 use super::signal::Interrupts;
-use super::{Outcome, complain, exec, fleet, outcome_of, outcome_of_write};
+use super::{Outcome, complain, exec, fleet, outcome_of, outcome_of_write, within};
 
 /// Each way is measured until so much has passed, or for so long.
 const AMOUNT: u64 = 64 << 20;
@@ -93,7 +93,7 @@ pub(super) async fn run(args: PingArgs) -> Outcome {
         }
     };
     let outcome = tokio::select! {
-        outcome = work => outcome,
+        outcome = within(args.timeout, work) => outcome,
         () = interrupts.next() => Outcome::Interrupted,
     };
     exec::end(&group, outcome, &mut interrupts).await

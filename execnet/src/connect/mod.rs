@@ -27,7 +27,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use execnet_channel::{Config, ConnectionError, Mux};
+use bytes::Bytes;
+use execnet_channel::{Config, ConnectionError, Message, Mux};
 use execnet_proto::{Format, Side, Value};
 use execnet_transport::{Bootstrap, Ending, Link, Stderr, Transport};
 use execnet_xspec::{Kind, XSpec};
@@ -50,6 +51,9 @@ const PRINTED: usize = 64 << 10;
 /// Lines of output that go into the message about a worker that did not start.
 const OUTPUT_LINES: usize = 20;
 
+/// The credit that every far end gives to a channel, for payloads and what stands around them.
+const LEAST_WINDOW: usize = 60 << 10;
+
 /// How the remote shell begins the line that lists the interpreters which exist, with colons between them.
 const INTERPRETERS_THERE: &str = "interpreters there: ";
 
@@ -66,7 +70,12 @@ pub(crate) struct Options {
     pub(crate) asking: Asking,
     /// The gateway that `via=` or `installvia=` names.
     pub(crate) via: Option<Gateway>,
+    /// What is to run first.
+    pub(crate) first: Option<Bytes>,
 }
+
+/// The channel of what runs first, where the request could leave with the worker itself.
+pub(crate) type First = Option<execnet_channel::Channel>;
 
 /// Starts the far end that `spec` describes, and waits for the worker's first words.
 ///
@@ -75,7 +84,7 @@ pub(crate) async fn connect(
     spec: &XSpec,
     id: String,
     options: Options,
-) -> Result<Gateway, GatewayError> {
+) -> Result<(Gateway, First), GatewayError> {
     let kind = options.schemes.kind(spec)?;
     let agent = Agent::find(spec, &kind, options.agent_program.as_deref())?;
     let deployment = match &agent {
@@ -95,7 +104,7 @@ pub(crate) async fn connect(
     };
     let _in_span = span.enter();
     match &result {
-        Ok(gateway) => {
+        Ok((gateway, _)) => {
             let info = gateway.info();
             tracing::info!(
                 address = gateway.address(),
@@ -116,7 +125,11 @@ async fn start(
     options: Options,
     deployment: Option<&Deployment>,
     patience: &Patience,
-) -> Result<Gateway, GatewayError> {
+) -> Result<(Gateway, First), GatewayError> {
+    if is_far(spec) {
+        // Ready by the time that the connection is.
+        tokio::task::spawn_blocking(execnet_agent::bootstrap_source_deflated);
+    }
     let mut link = transport.connect().await.map_err(|source| GatewayError::Connect {
         address: transport.address(),
         source: Box::new(source),
@@ -140,7 +153,11 @@ async fn start(
         Bootstrap::Python => {
             config.skip_noise = true;
             let compiled = compiled::find(spec).await;
-            let source = execnet_agent::bootstrap_source_with(&compiled);
+            let source = if is_far(spec) {
+                execnet_agent::bootstrap_source_deflated().into()
+            } else {
+                execnet_agent::bootstrap_source_with(&compiled)
+            };
             // A far end that dies meanwhile breaks the pipe; the reason is in what it leaves behind.
             fed = link.writer.write_all(&source).await;
         }
@@ -170,11 +187,15 @@ async fn start(
     };
     let starting = Starting::new(id, spec.clone(), mux, link.guard, stderr);
     let monitor = starting.monitor(driver, incoming, printed, options.output);
+    let first = match options.first {
+        Some(request) => begin(starting.mux(), request).await,
+        None => None,
+    };
     let error = match (fed, starting.mux().peer().await) {
         (Ok(()), Ok(hello)) => {
             let gateway = starting.started(hello, marshal, monitor);
             compiled::started(&gateway);
-            return Ok(gateway);
+            return Ok((gateway, first));
         }
         (Err(error), _) => ConnectionError::Link(Arc::new(error)),
         (_, Err(error)) => error,
@@ -195,6 +216,18 @@ async fn start(
         return Err(no_interpreter(transport.address(), output));
     }
     Err(GatewayError::Start { address, ending, output, source: Box::new(error) })
+}
+
+/// Asks for what is to run first, before the far end has said a word. Not for what is longer than any far end takes at
+/// once (PROTOCOL.md §3): that has to wait for its words.
+async fn begin(mux: &Mux, request: Bytes) -> First {
+    if request.len() > LEAST_WINDOW {
+        return None;
+    }
+    let mut channel = mux.exec().ok()?;
+    // Where the link is gone already, its end is what there is to tell.
+    channel.send(Message::cbor(request)).await.ok()?;
+    Some(channel)
 }
 
 /// The agent did not get there: what the far side said about it.
@@ -257,6 +290,11 @@ fn transport(
 
 /// How a shell leaves when there is no such program.
 const NOT_FOUND: Ending = Ending::Exited(127);
+
+/// Whether bytes take a long way, as a rule.
+fn is_far(spec: &XSpec) -> bool {
+    is_remote_shell(spec) || spec.contains("via")
+}
 
 fn is_remote_shell(spec: &XSpec) -> bool {
     spec.contains("ssh") || spec.contains("vagrant_ssh")

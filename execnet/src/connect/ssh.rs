@@ -1,7 +1,7 @@
 //! Far ends on other hosts: `ssh=` and `vagrant_ssh=`.
 
-use execnet_transport::ssh::{Config, OpenSsh, Options, SshError};
-use execnet_transport::{BoxFuture, ConnectError, Link, Transport};
+use execnet_transport::ssh::{Config, NeedsOpenSsh, OpenSsh, Options, SshError};
+use execnet_transport::{BoxFuture, ConnectError, Link, SpawnFault, Transport};
 use execnet_xspec::XSpec;
 
 use super::remote_shell::{program_command, python_command};
@@ -110,8 +110,10 @@ impl Ssh {
                 native.label(self.address()).connect().await
             }
             Backend::OpenSsh => {
+                let reason = config.needs_openssh();
                 let openssh = OpenSsh::new(options.clone(), config, self.command.clone());
-                openssh.label(self.address()).connect().await
+                let connected = openssh.label(self.address()).connect().await;
+                connected.map_err(|error| no_program(error, reason))
             }
         }
     }
@@ -137,6 +139,18 @@ impl Ssh {
             (None, None) => Ok(Backend::OpenSsh),
             (Some(backend), _) => Ok(backend),
         }
+    }
+}
+
+/// Whoever has not asked for the program is told what it is needed for.
+fn no_program(error: ConnectError, reason: Option<NeedsOpenSsh>) -> ConnectError {
+    match (&error, reason) {
+        (ConnectError::Spawn { fault: SpawnFault::NotOnPath, .. }, Some(reason)) => {
+            let detail =
+                format!("{reason}, for which the ssh program is needed, and it is not on PATH");
+            SshError::Config { detail }.into()
+        }
+        _ => error,
     }
 }
 

@@ -9,7 +9,7 @@ use execnet_transport::{ConnectError, Ending};
 use execnet_xspec::SpecError;
 
 use super::lost::write_lines;
-use super::{DeployError, RemoteError};
+use super::{DeployError, ExecError, RemoteError};
 
 /// A gateway could not be made. Nothing of it is left: no process, no id taken.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +146,9 @@ pub enum GatewayError {
         /// The worker's words.
         fault: Box<RemoteError>,
     },
+    /// What was to run on it cannot be sent; see [`Group::remote_exec_at`](crate::Group::remote_exec_at).
+    #[error(transparent)]
+    Exec(Box<ExecError>),
     /// The worker said nothing within the time allowed.
     #[error("{address}: no answer within {after:?} while starting the worker")]
     TimedOut {
@@ -172,6 +175,7 @@ impl GatewayError {
             | Self::Circular { .. }
             | Self::DuplicateId(_) => true,
             Self::Connect { source, .. } => source.is_caller_fault(),
+            Self::Exec(error) => !matches!(**error, ExecError::Lost(_)),
             _ => false,
         }
     }
@@ -209,6 +213,9 @@ impl fmt::Display for NotStarted<'_> {
             // There was no process to ask.
             Some(Ending::Closed) | None => write!(f, "{}", self.0)?,
             Some(ending) => write!(f, "{ending}")?,
+        }
+        if self.2.is_empty() && matches!(self.1, Some(Ending::Exited(_))) {
+            f.write_str(", without a word; is it an interpreter that is run there, and a login shell that runs commands?")?;
         }
         write_lines(f, self.2)
     }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use execnet_channel::Config;
 use execnet_xspec::{SpecError, XSpec};
 use futures_util::future::join_all;
@@ -15,10 +16,12 @@ use tokio::sync::{Notify, Semaphore};
 
 pub use self::builder::GroupBuilder;
 use self::members::{Members, leads_through, leaves_first};
-use crate::connect::{Asking, Options, WarmInterpreters, connect};
+use crate::connect::{Asking, First, Options, WarmInterpreters, connect};
 use crate::progress::Watcher;
 use crate::scheme::Schemes;
-use crate::{ExecError, Gateway, GatewayError, MultiChannel, Output, Source, TerminateError};
+use crate::{
+    Channel, ExecError, Gateway, GatewayError, MultiChannel, Output, Source, TerminateError,
+};
 
 /// How long a gateway on which nothing runs may take to end.
 const UNUSED: Duration = Duration::from_secs(2);
@@ -91,7 +94,45 @@ impl Group {
     {
         let spec = spec.try_into().map_err(Into::into)?;
         let reserved = self.reserve(&spec)?;
-        Ok(self.start(spec, reserved).await?.join())
+        Ok(self.start(spec, reserved, None).await?.join())
+    }
+
+    /// Starts a gateway and runs source code on it, which is faster than one after the other where the way is long: the code leaves
+    /// with the worker itself. [`Channel::gateway`] is the gateway.
+    ///
+    /// Otherwise the same as [`make_gateway`](Self::make_gateway) and [`Gateway::remote_exec`]. When this fails, or its future is dropped, the code may have begun to run,
+    /// and is interrupted.
+    ///
+    /// ```no_run
+    /// # async fn example(group: execnet::Group) -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut channel = group.remote_exec_at("ssh=web1", "import os; channel.send(os.getloadavg())").await?;
+    /// let load: (f64, f64, f64) = channel.receive().await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`GatewayError`]; nothing is left behind then.
+    pub async fn remote_exec_at<S>(
+        &self,
+        spec: S,
+        source: impl Into<Source>,
+    ) -> Result<Channel, GatewayError>
+    where
+        S: TryInto<XSpec>,
+        S::Error: Into<SpecError>,
+    {
+        let spec = spec.try_into().map_err(Into::into)?;
+        let refused = |error| GatewayError::Exec(Box::new(error));
+        let request = source.into().into_request().map_err(refused)?;
+        let reserved = self.reserve(&spec)?;
+        let mut started = self.start(spec, reserved, Some(request.clone())).await?;
+        let gateway = started.gateway.clone();
+        let channel = match started.first.take() {
+            Some(channel) => Channel::new(channel, gateway),
+            None => gateway.request(request).await.map_err(refused)?,
+        };
+        started.join();
+        Ok(channel)
     }
 
     /// Starts several gateways at the same time. Ids are given in the order of the specifications.
@@ -255,7 +296,7 @@ impl Group {
         join_all(all.into_iter().map(|reserved| async {
             let start = async {
                 let (spec, reserved) = reserved?;
-                self.start(spec, reserved).await.map(&then)
+                self.start(spec, reserved, None).await.map(&then)
             };
             let result = start.await;
             count.add(&result);
@@ -264,7 +305,12 @@ impl Group {
         .await
     }
 
-    async fn start(&self, spec: XSpec, reserved: Reserved) -> Result<Started, GatewayError> {
+    async fn start(
+        &self,
+        spec: XSpec,
+        reserved: Reserved,
+        first: Option<Bytes>,
+    ) -> Result<Started, GatewayError> {
         let shared = &self.0;
         // Before its turn: the one that it goes through may still wait for its own.
         let via = match leads_through(&spec) {
@@ -283,14 +329,23 @@ impl Group {
         let agent_program = shared.agent_program.clone();
         let warm = shared.warm.clone();
         let asking = shared.asking.clone();
-        let options =
-            Options { config, output, start_timeout, schemes, agent_program, warm, asking, via };
-        let gateway = connect(&spec, reserved.id.clone(), options).await?;
+        let options = Options {
+            config,
+            output,
+            start_timeout,
+            schemes,
+            agent_program,
+            warm,
+            asking,
+            via,
+            first,
+        };
+        let (gateway, first) = connect(&spec, reserved.id.clone(), options).await?;
         if let Some(start) = shared.members().starting.get_mut(&reserved.id) {
             start.gateway = Some(gateway.clone());
         }
         shared.settled.notify_waiters();
-        Ok(Started { gateway, reserved })
+        Ok(Started { gateway, first, reserved })
     }
 }
 
@@ -338,12 +393,13 @@ struct Reserved {
 struct Started {
     // Before the id: that is free when nothing bears it.
     gateway: Gateway,
+    first: First,
     reserved: Reserved,
 }
 
 impl Started {
     fn join(self) -> Gateway {
-        let Self { gateway, reserved } = self;
+        let Self { gateway, reserved, .. } = self;
         reserved.shared.members().gateways.insert(reserved.place, gateway.clone());
         gateway
     }

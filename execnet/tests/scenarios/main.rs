@@ -21,7 +21,7 @@ use execnet_testing::{WATCHDOG, python};
 
 /// A way to reach a far end.
 struct Place {
-    name: &'static str,
+    name: String,
     group: GroupBuilder,
     /// Started in order; the last one is the place.
     specs: Vec<String>,
@@ -36,9 +36,10 @@ struct Place {
 }
 
 impl Place {
-    fn new<S: Into<String>>(name: &'static str, specs: impl IntoIterator<Item = S>) -> Self {
+    fn new<S: Into<String>>(name: impl Into<String>, specs: impl IntoIterator<Item = S>) -> Self {
         let group = Group::builder().output(Output::discard());
         let specs = specs.into_iter().map(Into::into).collect();
+        let name = name.into();
         Self { name, group, specs, native: false, prepare: None, lacks: Vec::new(), keep: None }
     }
 
@@ -102,7 +103,7 @@ fn commands(python: &str) -> Vec<Place> {
         Place::new("command as prefix", [format!("command=nice -n 1//python={python}")]),
     ];
     for recipe in recipes::ALL {
-        places.extend(recipes::place(recipe, python));
+        places.extend(recipes::place(recipe, python, None));
     }
     places
 }

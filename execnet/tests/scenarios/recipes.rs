@@ -1,6 +1,7 @@
 //! The cookbook's recipes for `command=`, where the tools for them are.
 
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use execnet_testing::skip;
 
@@ -15,8 +16,8 @@ pub(super) const ALL: [&str; 5] = [
     "env -i",
 ];
 
-/// The place behind a prefix, unless the interpreter cannot be reached that way here.
-pub(super) fn place(recipe: &'static str, python: &str) -> Option<Place> {
+/// The place behind a prefix, there or on the machine that `via` leads to, unless the interpreter cannot be reached that way here.
+pub(super) fn place(recipe: &str, python: &str, via: Option<&str>) -> Option<Place> {
     let namespace = recipe.contains("NAMESPACE").then(Namespace::new);
     let name = namespace.as_ref().map_or("", |namespace| &namespace.0);
     let prefix = recipe.replace("NAMESPACE", name);
@@ -26,7 +27,15 @@ pub(super) fn place(recipe: &'static str, python: &str) -> Option<Place> {
         skip(&format!("`{prefix} {python}` does not run here"));
         return None;
     }
-    let mut place = Place::new(recipe, [format!("command={prefix}//python={python}//chdir=/")]);
+    // The slash comes last: before another key it would be part of `//`.
+    let rest = format!("python={python}//chdir=/");
+    let mut place = match via {
+        None => Place::new(recipe, [format!("command={prefix}//{rest}")]),
+        Some(via) => {
+            let name = format!("via ssh, {recipe}");
+            Place::new(name, [format!("{via}//id=a"), format!("command={prefix}//via=a//{rest}")])
+        }
+    };
     place.keep = namespace.map(|namespace| Box::new(namespace) as _);
     Some(place)
 }
@@ -43,7 +52,9 @@ struct Namespace(String);
 
 impl Namespace {
     fn new() -> Self {
-        let name = format!("execnet-scenarios-{}", std::process::id());
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("execnet-scenarios-{}-{n}", std::process::id());
         // Where it cannot be had, the probe says so.
         if runs(&format!("ip netns add {name}")) {
             runs(&format!("ip -n {name} link set lo up"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use execnet_testing::Sshd;
 
-use super::{Place, servers};
+use super::{Place, recipes, servers};
 
 /// By each implementation, directly and in other company; none where there is no sshd.
 pub(super) async fn places(python: &str) -> Vec<Place> {
@@ -44,6 +44,16 @@ pub(super) async fn places(python: &str) -> Vec<Place> {
     places.push(Place::new("via ssh", through).keeping(sshd));
     let Some(sshd) = Sshd::start() else { return places };
     let there = spec(&sshd.client_config("web1"), "native");
+    // The first three are of the kind that needs another user, or another network, there.
+    for recipe in &recipes::ALL[..3] {
+        let Some(sshd) = Sshd::start() else { return places };
+        let there = spec(&sshd.client_config("web1"), "native");
+        let place = recipes::place(recipe, python, Some(&there));
+        places.extend(place.map(|mut place| {
+            let namespace = place.keep.take();
+            place.keeping((sshd, namespace))
+        }));
+    }
     let installed = servers::installed("installvia ssh", python, &there);
     places.extend(installed.map(|place| place.keeping(sshd)));
     places

@@ -34,6 +34,39 @@ async fn options_are_those_of_the_program() {
     }
 }
 
+/// Where there is no `ssh` program, what the specification says will do; what only the program knows is told.
+#[test]
+fn options_will_do_without_the_program() {
+    let Some(sshd) = Sshd::start() else { return };
+    let empty = sshd.dir().join("empty");
+    fs::create_dir(&empty).unwrap();
+    let run = |options: &str| {
+        let options = format!(
+            "{options} -p {} -i {} -o UserKnownHostsFile={} -o IdentitiesOnly=yes",
+            sshd.port(),
+            sshd.client_key().display(),
+            sshd.known_hosts().display()
+        );
+        let output = Command::new(env!("CARGO_BIN_EXE_execnet"))
+            .args(["exec", "-c", "channel.send(6 * 7)"])
+            .arg(format!("ssh={options} {}@{}", sshd.user(), sshd.address()))
+            .env("PATH", &empty)
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        (text(&output.stdout), text(&output.stderr))
+    };
+    assert_eq!(run(""), ("42\n".to_owned(), String::new()));
+    for (options, words) in [
+        ("-o ProxyCommand=true", "ProxyCommand is set, for which the ssh program is needed"),
+        ("-F other.conf", "other.conf needs the ssh program, and it is not on PATH"),
+        ("-o Colour=blue", "only the ssh program knows colour, and it is not on PATH"),
+    ] {
+        let (found, error) = run(options);
+        assert!(found.is_empty() && error.contains(words), "{options}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn hosts_behind_others_are_reached() {
     let Some(sshd) = Sshd::start() else { return };

@@ -5,6 +5,7 @@ mod cable;
 #[path = "../common/mod.rs"]
 mod common;
 mod endings;
+mod far;
 mod hosts;
 mod starts;
 mod works;

@@ -1,9 +1,10 @@
 //! What stands in the way of a start is either passed or told.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use execnet::GatewayError;
-use execnet_testing::Sshd;
+use execnet_testing::{Sshd, User};
 
 use crate::common::{bounded, group};
 use crate::{BACKENDS, refused, spec};
@@ -60,6 +61,59 @@ async fn a_broken_login_shell_is_told_in_its_own_words() {
             assert!(text.contains(words), "{backend}: {text}");
         }
     }
+}
+
+/// Real shells of real users, none of which runs a command.
+#[tokio::test]
+async fn a_user_who_cannot_log_in_is_told_as_one() {
+    let garbage = tempfile::tempdir().unwrap();
+    let script = garbage.path().join("shell");
+    fs::write(&script, "#!/bin/sh\nprintf '\\377\\000 out of order\\n'\nexit 7\n").unwrap();
+    for path in [garbage.path(), &script] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    for (shell, words) in [
+        ("/usr/sbin/nologin", &["exit status 1", "This account is currently not available"][..]),
+        ("/bin/false", &["exit status 1", "login shell"]),
+        (script.to_str().unwrap(), &["exit status 7", "out of order"]),
+    ] {
+        let Some(sshd) = Sshd::start() else { return };
+        let Some(user) = User::with_shell(shell) else { return };
+        for backend in BACKENDS {
+            let spec = format!("{}//ssh_backend={backend}", as_user(&sshd, &user));
+            let text = refused(&group(), &spec).await.to_string();
+            assert!(text.starts_with("ssh "), "{text}");
+            for words in words {
+                assert!(text.contains(words), "{shell}, {backend}: {text}");
+            }
+        }
+    }
+}
+
+/// What sshd says before anybody has logged in.
+#[tokio::test]
+async fn a_banner_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let banner = dir.path().join("banner");
+    fs::write(&banner, "Authorised users only.\nAll others are logged.\n").unwrap();
+    let setting = format!("Banner {}", banner.display());
+    let Some(sshd) = Sshd::builder().setting(&setting).start() else { return };
+    for backend in BACKENDS {
+        let gw = bounded(group().make_gateway(spec(&sshd, backend, "").as_str())).await.unwrap();
+        let mut channel = gw.remote_exec("channel.send(42)").await.unwrap();
+        assert_eq!(bounded(channel.receive::<i64>()).await.unwrap(), 42, "{backend}");
+        let printed = gw.last_output(10);
+        assert!(
+            printed.iter().any(|line| line == "All others are logged."),
+            "{backend}: {printed:?}"
+        );
+    }
+}
+
+/// A specification by which this user logs in.
+fn as_user(sshd: &Sshd, user: &User) -> String {
+    let config = sshd.client_config("web1");
+    format!("ssh={}@web1//ssh_config={}", user.name(), config.display())
 }
 
 #[tokio::test]

@@ -180,6 +180,42 @@ async fn all_or_none() {
 }
 
 #[tokio::test]
+async fn what_is_to_run_leaves_with_the_worker() {
+    let Some(spec) = spec() else { return };
+    let group = group();
+    // Short, and longer than a far end takes before it has spoken.
+    for length in [0, 200_000] {
+        let source =
+            format!("for x in channel: channel.send(x + {length})\n#{}", "x".repeat(length));
+        let mut channel = bounded(group.remote_exec_at(spec.as_str(), source)).await.unwrap();
+        channel.send(&1).await.unwrap();
+        assert_eq!(bounded(channel.receive::<usize>()).await.unwrap(), length + 1);
+        assert!(group.get(channel.gateway().id()).unwrap().is_same(channel.gateway()));
+    }
+    let mut channel = bounded(group.remote_exec_at(spec.as_str(), "1 / 0")).await.unwrap();
+    let Err(ReceiveError::Remote(error)) = bounded(channel.receive_value()).await else { panic!() };
+    assert_eq!(error.kind(), "ZeroDivisionError");
+
+    let nowhere = format!("{spec}//chdir=/dev/null/x");
+    let touched = tempfile::tempdir().unwrap();
+    let file = touched.path().join("ran");
+    let touch = format!("open({:?}, 'w')", file.display().to_string());
+    let missing = execnet::Source::file("/no/such/file.py");
+    for (spec, source, words) in [
+        (spec.as_str(), missing, "/no/such/file.py"),
+        ("popen//python=/nonexistent/python", touch.as_str().into(), "/nonexistent/python"),
+        (nowhere.as_str(), touch.as_str().into(), "/dev/null/x"),
+        ("popen//pyhton=3", touch.as_str().into(), "pyhton"),
+    ] {
+        let error = bounded(group.remote_exec_at(spec, source)).await.unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+    }
+    assert!(!file.exists(), "what could not be set up was no place to run in");
+    assert_eq!(group.len(), 3);
+    bounded(group.terminate(Duration::from_secs(5))).await.unwrap();
+}
+
+#[tokio::test]
 async fn the_whole_process_shares_a_group() {
     let Some(spec) = spec() else { return };
     let gw = bounded(execnet::make_gateway(spec.as_str())).await.unwrap();

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use execnet::{Config, ConnectionError, Group, Output, ReceiveError};
-use execnet_testing::{Netns, Sshd};
+use execnet_testing::{Netns, Sshd, descendants};
 
 use crate::common::bounded;
 use crate::{BACKENDS, spec};
@@ -33,6 +33,17 @@ impl Pipe {
     }
 }
 
+/// The `ssh` programs of this test that run.
+fn programs_for(sshd: &Sshd) -> Vec<u32> {
+    let config = sshd.dir().join("client_config").display().to_string();
+    let mut found = descendants(std::process::id());
+    found.retain(|pid| {
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&words).contains(&config)
+    });
+    found
+}
+
 async fn gone(mut held: File) {
     let reading = tokio::task::spawn_blocking(move || held.read_to_end(&mut Vec::new()).unwrap());
     bounded(reading).await.unwrap();
@@ -55,6 +66,7 @@ async fn a_cable_that_is_pulled_ends_both_sides() {
         let mut busy = gw.remote_exec(source.as_str()).await.unwrap();
         let mut idle = gw.remote_exec("channel.receive()").await.unwrap();
         let held = pipe.open().await;
+        assert_eq!(programs_for(&sshd).len(), usize::from(backend == "openssh"));
         for _ in 0..20 {
             bounded(busy.receive_value()).await.unwrap();
         }
@@ -74,6 +86,7 @@ async fn a_cable_that_is_pulled_ends_both_sides() {
                 "{backend}: {error}"
             );
         }
+        assert_eq!(programs_for(&sshd), Vec::<u32>::new(), "{backend}: an orphan here");
         // The link stays down: nobody tells the worker, and it ends all the same.
         gone(held).await;
         netns.plug();

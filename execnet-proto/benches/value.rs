@@ -1,4 +1,4 @@
-//! What a message costs on its way between a Rust type and CBOR.
+//! What a message costs on its way between a Rust type and its bytes, CBOR where nothing else is said.
 //!
 //! `value` goes through [`Value`], `serde` through a type of its own; `ciborium` is the rival, by
 //! its own functions, with its own `Value` and with the same type.
@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use execnet_proto::{Value, cbor};
+use execnet_proto::{Value, cbor, marshal};
 use serde::{Deserialize, Serialize};
 
 /// What a test runner sends for each test.
@@ -85,6 +85,23 @@ where
     });
     group.bench_function("ciborium serde decode", |b| {
         b.iter(|| ciborium::from_reader::<T, _>(&black_box(&message)[..]).unwrap());
+    });
+
+    let message = marshal::to_bytes(item).unwrap();
+    assert_eq!(marshal::encode(&ours).unwrap(), message);
+    assert_eq!(&marshal::from_slice::<T>(&message).unwrap(), item);
+    group.throughput(Throughput::Bytes(message.len() as u64));
+    group.bench_function("marshal value encode", |b| {
+        b.iter(|| marshal::encode(black_box(&ours)).unwrap());
+    });
+    group.bench_function("marshal serde encode", |b| {
+        b.iter(|| marshal::to_bytes(black_box(item)).unwrap());
+    });
+    group.bench_function("marshal value decode", |b| {
+        b.iter(|| marshal::decode(black_box(&message)).unwrap());
+    });
+    group.bench_function("marshal serde decode", |b| {
+        b.iter(|| marshal::from_slice::<T>(black_box(&message)).unwrap());
     });
     group.finish();
 }

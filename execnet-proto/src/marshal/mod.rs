@@ -32,18 +32,16 @@
 //! *n* bytes takes at most 40 × *n*; while dicts are read, up to three times that.
 
 mod code;
-mod de;
-mod decode;
 mod read;
 mod write;
 
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
-use self::read::Reader;
+use self::read::Marshal;
 use self::write::Writer;
 use crate::Value;
-use crate::value::Encoder;
+use crate::value::{Encoder, Reader};
 
 pub use crate::value::{DecodeError, DecodeFault, EncodeError, EncodeFault, MAX_DEPTH};
 
@@ -95,7 +93,7 @@ pub fn encode_into<T: Serialize + ?Sized>(
 ///
 /// See [`DecodeFault`].
 pub fn decode(bytes: &[u8]) -> Result<Value> {
-    whole(Reader::new(bytes, None), Reader::value)
+    Reader::<Marshal>::new(bytes, None).whole(Reader::value)
 }
 
 /// Decodes a value, of which a bytes object that makes up half of the message or more shares the
@@ -105,7 +103,7 @@ pub fn decode(bytes: &[u8]) -> Result<Value> {
 ///
 /// See [`DecodeFault`].
 pub fn decode_shared(bytes: &Bytes) -> Result<Value> {
-    whole(Reader::new(bytes, Some(bytes)), Reader::value)
+    Reader::<Marshal>::new(bytes, Some(bytes)).whole(Reader::value)
 }
 
 /// Decodes anything that serde deserializes.
@@ -114,14 +112,5 @@ pub fn decode_shared(bytes: &Bytes) -> Result<Value> {
 ///
 /// See [`DecodeFault`].
 pub fn from_slice<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T> {
-    whole(Reader::new(bytes, None), |reader| T::deserialize(reader))
-}
-
-fn whole<'de, T>(
-    mut reader: Reader<'de>,
-    read: impl FnOnce(&mut Reader<'de>) -> Result<T>,
-) -> Result<T> {
-    let value = read(&mut reader).map_err(|error| error.at(reader.item()))?;
-    reader.finish()?;
-    Ok(value)
+    Reader::<Marshal>::new(bytes, None).whole(|reader| T::deserialize(reader))
 }

@@ -1,9 +1,12 @@
 //! The values that may cross: Python's basic types, and channels.
 
 mod convert;
+mod cursor;
+mod de;
 mod error;
 mod nesting;
 mod raw;
+mod read;
 mod repr;
 mod sequence;
 mod ser;
@@ -14,9 +17,11 @@ use num_bigint::BigInt;
 
 use crate::ChannelId;
 
+pub(crate) use self::cursor::Cursor;
 pub use self::error::{DecodeError, DecodeFault, EncodeError, EncodeFault};
 pub(crate) use self::nesting::Nesting;
 pub use self::raw::from_bytes_message;
+pub(crate) use self::read::{Head, Int, Read, Reader};
 pub(crate) use self::sequence::{Sequence, name};
 pub(crate) use self::ser::{Encoder, Write};
 pub use self::serde::{FrozenSet, Set, Tuple};

@@ -1,11 +1,11 @@
 //! A message in the format bytes, for serde: the payload is the value.
 
 use bytes::Bytes;
-use serde::de::value::SeqDeserializer;
 use serde::de::{Deserializer, Error, Unexpected, Visitor};
 use serde::{Deserialize, forward_to_deserialize_any};
 
 use super::DecodeError;
+use super::de::visit_octets;
 
 /// A message in the format bytes as anything that serde deserializes from a bytes object: `Bytes`,
 /// `serde_bytes`, a [`Value`](super::Value), or a sequence of ints.
@@ -54,10 +54,7 @@ impl<'de> Deserializer<'de> for Raw {
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let mut items = SeqDeserializer::new(self.0.iter().copied());
-        let value = visitor.visit_seq(&mut items)?;
-        items.end()?;
-        Ok(value)
+        visit_octets(&self.0, visitor)
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(

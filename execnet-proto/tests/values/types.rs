@@ -129,7 +129,7 @@ fn what_does_not_fit_is_refused_with_its_place() {
     );
     let huge = BigInt::from(10).pow(50);
     fails::<i128>(huge.into(), 0, "int beyond 128 bits; only a Value can hold it");
-    fails::<(i64,)>(Value::tuple([1, 2]), 3, "more items than the type asked for has");
+    fails::<(i64,)>(Value::tuple([1, 2]), 0, "more items than the type asked for has");
     fails::<(i64, i64)>(Value::list([1]), 0, "invalid length 1, expected a tuple of size 2");
     fails::<Point>(Value::dict([("x", 1)]), 0, "missing field `y`");
     fails::<Point>(Value::dict([(0, 1)]), 1, "invalid type: integer `0`, expected a str");
@@ -139,7 +139,10 @@ fn what_does_not_fit_is_refused_with_its_place() {
         7,
         "invalid type: unit variant, expected newtype variant",
     );
-    fails::<Shape>(Value::dict([("Circle", 1), ("Line", 2)]), 0, "invalid type: map, expected");
+    let one = "a dict of one entry";
+    let two = Value::dict([("Circle", 1), ("Line", 2)]);
+    fails::<Shape>(two, 0, &format!("invalid length 2, expected {one}"));
+    fails::<Shape>(Value::Dict(vec![]), 0, &format!("invalid length 0, expected {one}"));
 }
 
 #[test]

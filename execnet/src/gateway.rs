@@ -244,7 +244,10 @@ impl Gateway {
         if let Ok(lost) = timeout(patience, self.lost()).await {
             return lost.ending();
         }
-        tracing::warn!(gateway = self.id(), ?patience, "still alive: killing it");
+        // Without any patience it was meant so.
+        if !patience.is_zero() {
+            tracing::warn!(gateway = self.id(), ?patience, "still alive: killing it");
+        }
         self.kill();
         timeout(KILLED, self.lost()).await.ok()?.ending()
     }

@@ -204,7 +204,7 @@ fn time_limits_end_everything() {
     let lifeline = Lifeline::new();
     let code = lifeline.source() + "while True: pass";
     let output = run(&["exec", "--timeout", "2s", "-c", &code, &popen]);
-    assert_eq!(status(&output), 124, "{}", stderr(&output));
+    assert_eq!((stderr(&output), status(&output)), ("execnet: timed out after 2s\n", 124));
     lifeline.accept().wait_for_death();
 }
 

@@ -48,6 +48,7 @@ class Lease:
         self.back = SimpleQueue()  # True: the ticket; None: have a look
         self.lent = False
         self.uses = 0
+        self.moves = 0  # how often the ticket was given back
         self.asleep = False
         self.misses = self.countdown = 0
         self.poll = None
@@ -73,7 +74,7 @@ class Lease:
         self.ticket.append(True)
         wait = _MOMENT
         while True:
-            uses = self.uses
+            uses, moves = self.uses, self.moves
             try:
                 mine = self.back.get(True, wait)
             except Empty:
@@ -82,7 +83,7 @@ class Lease:
                     try:
                         mine = self.ticket.pop()
                     except IndexError:
-                        mine = self._is_lost()
+                        mine = self._is_lost(moves)
                         self.asleep = True
                         if not mine and self.uses == uses and not self.ticket:
                             wait = _LONG
@@ -98,9 +99,14 @@ class Lease:
             self.misses = min(2 * self.misses + 1, _MOST_MISSES)
         self.countdown = self.misses
 
-    def _is_lost(self):
-        """Whether an interrupt, the second in a row, kept the thread that read from giving it back."""
-        return not (runs_anywhere(Lease.lead, Lease.recall) or self.ticket or self.back.qsize())
+    def _is_lost(self, moves):
+        """Whether an interrupt, the second in a row, kept the thread that read from giving it back.
+
+        Where it is must not change while that is found out: a thread that gives it back behind the
+        first look may have it again at the last one.
+        """
+        return not (self.back.qsize() or runs_anywhere(Lease.lead, Lease.recall)
+                    or self.moves != moves)
 
     def _prepare(self):
         try:
@@ -153,6 +159,7 @@ class Lease:
             self.misses = 0
             return chunk[0] & 7, chunk[8:], 0
         finally:
+            self.moves += 1
             if self.chunks:
                 self.back.put(True)
             else:
@@ -167,6 +174,7 @@ class Lease:
                 self.ticket.pop()
             except IndexError:
                 return
+            self.moves += 1
             self.back.put(True)
 
     def wake(self):

@@ -6,8 +6,9 @@ that thread at any bytecode. So what must not be torn apart is one call of C cod
 ticket, counts the credit and writes. Before that call the writer may take the ticket instead; after
 it the writer can do whatever the sender was kept from doing. Neither ever waits for a lock.
 
-All of this is only true of CPython. Elsewhere a call of C code is many steps of something else, and
-who is in which call cannot be told for sure: there the writer alone writes.
+All of this counts on CPython: there a call of C code is one step for other threads and for signals,
+and `sys._current_frames` shows who is in it. No other Python promises that: there the writer alone
+writes.
 """
 
 import os

@@ -213,11 +213,15 @@ class Worker(Link):
     def close(self, number):
         """The rest of what comes on the channel, whose CLOSE is answered."""
         result = self.items(number)
-        try:
-            self.write(frame(CLOSE, number))
-        except BrokenPipeError:
-            pass  # a worker that ends does not wait for the answer
+        self.answer(frame(CLOSE, number))
         return result
+
+    def answer(self, *frames):
+        """Writes to a worker that, when it ends, does not wait for this."""
+        try:
+            self.write(*frames)
+        except BrokenPipeError:
+            pass
 
     def collect(self):
         """Lets the worker notice dropped channels soon, also where nothing counts references."""
@@ -253,10 +257,7 @@ class Worker(Link):
         for kind, number, payload in self.frames():
             if kind == CLOSE:
                 faults[number] = cbor.loads(payload) if payload else None
-                try:
-                    self.write(frame(CLOSE, number))
-                except BrokenPipeError:
-                    pass  # a worker that ends does not wait for the answer
+                self.answer(frame(CLOSE, number))
                 if set(faults) >= set(numbers):
                     break
             elif kind & 0xF0 == DATA and kind & CBOR:
@@ -264,7 +265,7 @@ class Worker(Link):
             elif kind & 0xF0 == DATA:
                 found[number][0] += payload
                 credit = (len(payload) + 8).to_bytes(4, "big")
-                self.write(frame(CREDIT, number, credit), frame(CREDIT, 0, credit))
+                self.answer(frame(CREDIT, number, credit), frame(CREDIT, 0, credit))
         return [(found[number][0] or found[number][1:], faults[number]) for number in numbers]
 
     def interrupt(self, number):

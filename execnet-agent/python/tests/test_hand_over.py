@@ -4,7 +4,7 @@ import os
 import unittest
 from time import monotonic, sleep
 
-from execnet_worker import cbor, turn
+from execnet_worker import cbor, lease, turn
 from execnet_worker.channel import EndOfChannel, TimeoutError
 from execnet_worker.frame import CBOR, CLOSE, CREDIT, DATA, EOF, LIMITS, PING, PONG, frame
 from execnet_worker.stream import SimpleQueue
@@ -135,6 +135,38 @@ class Reading(unittest.TestCase):
             pass  # the reader was faster
         self.far.write(frame(PING, 0, b"question"))
         self.assertEqual(self.far.frame(), (PONG, 0, b"question"))
+
+    def test_a_ticket_that_moved_during_the_search_is_not_lost(self):
+        class Taken(list):
+            """Whenever the reader looks, somebody has the ticket."""
+
+            def append(self, entry):
+                pass
+
+        with open(os.dup(self.far.connection.source.fileno()), "rb") as source:
+            mine = lease.Lease(source, {})
+            mine.ticket = Taken()
+            looks, third = [], SimpleQueue()
+
+            def runs_anywhere(*functions):
+                looks.append(functions)
+                if len(looks) == 3:
+                    third.put(None)
+                    return True
+                mine.moves += 1  # it was given back, and taken again
+                mine.back.put(None)
+                return False
+
+            found, lease.runs_anywhere = lease.runs_anywhere, runs_anywhere
+            try:
+                reader = in_thread(mine.lend, lambda: None)
+                third.get(True, PATIENCE)
+            finally:
+                lease.runs_anywhere = found
+            self.assertTrue(reader.is_alive())
+            mine.back.put(True)
+            self.assertIsNone(reader.get())
+            mine.abandon()
 
 
 @unittest.skipUnless(turn.ONE_CALL, "leaves reading and writing to the two threads")

@@ -7,8 +7,8 @@ use std::sync::LazyLock;
 
 use crate::skip;
 
-/// Every Python from 3.6 on, by its real path: those in pyenv's versions folder, and `python3` on PATH. `pypy3` as well
-/// where `EXECNET_TEST_PYPY` is set: its run takes minutes, and does not pass every time on a loaded machine.
+/// Every Python from 3.6 on, by its real path: those in pyenv's versions folder, and `python3` and `pypy3` on PATH. With
+/// `EXECNET_TEST_PYPY=0` no PyPy, which takes several times as long as a CPython.
 ///
 /// With none at all a test has nothing to run: it says so, and fails in CI.
 #[must_use]
@@ -46,9 +46,11 @@ fn find() -> Vec<Python> {
     let versions = pyenv.and_then(|root| std::fs::read_dir(root.join("versions")).ok());
     let installed =
         versions.into_iter().flatten().flatten().map(|dir| dir.path().join("bin").join("python3"));
-    let pypy = std::env::var_os("EXECNET_TEST_PYPY").map(|_| "pypy3");
-    let candidates = installed.chain(["python3"].into_iter().chain(pypy).map(PathBuf::from));
-    let found: BTreeSet<_> = candidates.filter_map(|python| resolve(&python)).collect();
+    let candidates = installed.chain(["python3", "pypy3"].map(PathBuf::from));
+    let mut found: BTreeSet<_> = candidates.filter_map(|python| resolve(&python)).collect();
+    if std::env::var_os("EXECNET_TEST_PYPY").is_some_and(|value| value == "0") {
+        found.retain(|python| python.is_cpython);
+    }
     found.into_iter().collect()
 }
 

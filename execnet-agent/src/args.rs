@@ -146,9 +146,7 @@ impl ServeArgs {
         config.stock_clients = self.stock_clients;
         config.stock_exposed = self.insecure_exposed;
         config.python = self.python.as_deref().map(words).transpose()?;
-        let this = std::env::current_exe().map_err(|error| format!("who am I? {error}"))?;
-        // A path that is no text could not be in a list of words; there is no native worker then.
-        config.native = this.to_str().map(|this| vec![this.to_owned(), "stdio".to_owned()]);
+        config.native = this().map(|this| vec![this, "stdio".to_owned()]);
         config.directory = self.chdir.clone();
         config.max_workers = self.max_workers;
         config.max_strangers = self.max_unauthenticated;
@@ -159,6 +157,15 @@ impl ServeArgs {
         config.control = self.control.clone();
         Ok(config)
     }
+}
+
+/// This program, as workers are started. A path that is no text could not be in a list of words; there is no native worker
+/// then.
+fn this() -> Option<String> {
+    // Without /proc the system does not know it, but whoever started us by a full path did.
+    let started_as = || PathBuf::from(std::env::args_os().next()?).canonicalize().ok();
+    let this = std::env::current_exe().ok().or_else(started_as)?;
+    this.to_str().map(str::to_owned)
 }
 
 /// A command line, split as a shell splits it.

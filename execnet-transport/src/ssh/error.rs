@@ -20,7 +20,7 @@ pub enum SshError {
     },
     /// The name has no address.
     #[error(
-        "cannot resolve {hostname}: no such host is known; check the name, or set HostName for it in ~/.ssh/config"
+        "cannot resolve {hostname}: no such host is known; {}", resolvable(.hostname)
     )]
     Resolve {
         /// The name that was looked up.
@@ -227,6 +227,16 @@ impl SshError {
 impl From<SshError> for ConnectError {
     fn from(error: SshError) -> Self {
         error.because(None)
+    }
+}
+
+fn resolvable(hostname: &str) -> String {
+    match hostname.split_once(':') {
+        // Not an address of IPv6.
+        Some((_, port)) if port.parse::<u16>().is_ok() => {
+            format!("a port is given as `-p {port}` in front of the host")
+        }
+        _ => "check the name, or set HostName for it in ~/.ssh/config".to_owned(),
     }
 }
 

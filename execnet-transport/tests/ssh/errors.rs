@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
 
 use execnet_testing::{HostKey, Sshd};
 use execnet_transport::ssh::{Options, SshError};
@@ -34,6 +35,38 @@ async fn no_such_host() {
     for backend in BACKENDS {
         let hostname = "no-such-host.invalid".to_owned();
         assert_eq!(error(backend, &options).await, SshError::Resolve { hostname });
+    }
+}
+
+#[tokio::test]
+async fn a_port_behind_a_colon_is_shown_its_place() {
+    if !has_ssh() {
+        return;
+    }
+    let options = Options::new("no-such-host.invalid:2222").unwrap().config_file("none");
+    for backend in BACKENDS {
+        let text = error(backend, &options).await.to_string();
+        assert!(text.ends_with("a port is given as `-p 2222` in front of the host"), "{text}");
+    }
+}
+
+/// The host takes the key, and nobody can sign with it.
+#[tokio::test]
+async fn a_key_that_nobody_unlocks_is_told_as_one() {
+    let Some(sshd) = Sshd::start() else { return };
+    let locking = Command::new("ssh-keygen")
+        .args(["-q", "-p", "-P", "", "-N", "open sesame", "-f"])
+        .arg(sshd.client_key())
+        .status();
+    assert!(locking.unwrap().success());
+    for backend in BACKENDS {
+        let found = error(backend, &options(&sshd)).await;
+        let SshError::Denied { notes, .. } = found else { panic!("{backend:?}: {found:?}") };
+        let start = format!("{}: ", sshd.client_key().display());
+        let told = |note: &String| {
+            note.starts_with(&start) && note.contains("passphrase") && note.contains("ssh-agent")
+        };
+        assert!(notes.iter().any(told), "{backend:?}: {notes:?}");
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Progress {
     host_key: Option<(String, String)>,
     methods: Vec<String>,
     offered: Vec<String>,
+    /// The key that the host would take, and that was not signed with so far.
+    accepted: Option<String>,
     /// The first words of whoever listens, where they are not those of an ssh server.
     greeting: Option<String>,
     messages: Vec<String>,
@@ -31,6 +33,7 @@ impl Default for Progress {
             host_key: None,
             methods: Vec::new(),
             offered: Vec::new(),
+            accepted: None,
             greeting: None,
             messages: Vec::new(),
         }
@@ -49,6 +52,9 @@ impl Progress {
 
     /// Takes a line, and gives back what people should see of it: neither reports of steps, nor figures.
     pub(super) fn take(&mut self, line: &str) -> Option<String> {
+        if line.ends_with("with partial success.") {
+            self.accepted = None;
+        }
         if let Some(step) = line.strip_prefix("debug1: ") {
             self.step(step);
             // Nothing else tells: the program's own exit status is 255, as when the connection is lost.
@@ -93,11 +99,10 @@ impl Progress {
         } else if let Some(methods) = after("Authentications that can continue: ") {
             self.methods = methods.split(',').map(str::to_owned).collect();
         } else if let Some(key) = after("Offering public key: ") {
-            // `PATH TYPE FINGERPRINT [explicit] [agent]`, where the path may have blanks.
-            let (name, rest) = key.split_once(" SHA256:").unwrap_or((key, ""));
-            let name = name.rsplit_once(' ').map_or(name, |(path, _)| path);
-            let print = rest.split(' ').next().unwrap_or_default();
+            let (name, print) = key_and_print(key);
             self.offered.push(format!("{name} (SHA256:{print})"));
+        } else if let Some(key) = after("Server accepts key: ") {
+            self.accepted = Some(key_and_print(key).0.to_owned());
         } else if let Some((_, words)) = step.split_once("banner line 0: ") {
             self.greeting = Some(words.to_owned());
         }
@@ -190,7 +195,7 @@ impl Progress {
                 hostname,
                 methods,
                 keys: self.offered.clone(),
-                notes: Vec::new(),
+                notes: self.accepted.iter().map(|key| not_signed(key)).collect(),
             });
         }
         if let Some((_, why)) = line.split_once(": open failed: ") {
@@ -235,6 +240,21 @@ use crate::ssh::native::revoking_line;
 #[cfg(not(feature = "ssh-native"))]
 fn revoking_line(_: &Config, _: &str) -> Option<(PathBuf, usize)> {
     None
+}
+
+/// `PATH TYPE FINGERPRINT [explicit] [agent]`, where the path may have blanks: the path, and the fingerprint without
+/// `SHA256:`.
+fn key_and_print(key: &str) -> (&str, &str) {
+    let (name, rest) = key.split_once(" SHA256:").unwrap_or((key, ""));
+    let name = name.rsplit_once(' ').map_or(name, |(path, _)| path);
+    (name, rest.split(' ').next().unwrap_or_default())
+}
+
+/// A host that takes a key and then lets nobody in has not seen it signed, or wants more than a key.
+fn not_signed(key: &str) -> String {
+    format!(
+        "{key}: the host takes it; if it has a passphrase, load it into ssh-agent, for the ssh program asks nobody here"
+    )
 }
 
 fn after<'a>(line: &'a str, words: &str) -> Option<&'a str> {

@@ -1,10 +1,11 @@
 //! Programs on a gateway's machine.
 
 use std::fmt;
+use std::time::Duration;
 
 use execnet_transport::Ending;
 
-use super::runtime::wait;
+use super::runtime::{wait, wait_timeout};
 use super::{ChannelReader, ChannelWriter, Gateway};
 use crate::{CommandError, CommandOutput, Stdio};
 
@@ -79,11 +80,16 @@ impl Command {
     /// # Errors
     /// As [`crate::Command::spawn`].
     pub fn spawn(self) -> Result<Process, CommandError> {
-        let mut inner = wait(self.0.spawn())?;
-        let stdin = inner.stdin.take().map(ChannelWriter::of);
-        let stdout = inner.stdout.take().map(ChannelReader::of);
-        let stderr = inner.stderr.take().map(ChannelReader::of);
-        Ok(Process { inner, stdin, stdout, stderr })
+        wait(self.0.spawn()).map(Process::new)
+    }
+
+    /// The same; `None` when it did not run within `limit`. It is killed then.
+    ///
+    /// # Errors
+    /// As [`spawn`](Self::spawn).
+    pub fn spawn_timeout(self, limit: Duration) -> Result<Option<Process>, CommandError> {
+        let started = wait_timeout(limit, self.0.spawn()).transpose()?;
+        Ok(started.map(Process::new))
     }
 
     /// Runs the program to its end, and collects what it writes, all of it in memory.
@@ -94,6 +100,14 @@ impl Command {
         wait(self.0.output())
     }
 
+    /// The same; `None` when it has not ended within `limit`. It is killed then.
+    ///
+    /// # Errors
+    /// As [`output`](Self::output).
+    pub fn output_timeout(self, limit: Duration) -> Result<Option<CommandOutput>, CommandError> {
+        wait_timeout(limit, self.0.output()).transpose()
+    }
+
     /// Runs the program to its end.
     ///
     /// # Errors
@@ -101,9 +115,24 @@ impl Command {
     pub fn status(self) -> Result<Ending, CommandError> {
         wait(self.0.status())
     }
+
+    /// The same; `None` when it has not ended within `limit`. It is killed then.
+    ///
+    /// # Errors
+    /// As [`status`](Self::status).
+    pub fn status_timeout(self, limit: Duration) -> Result<Option<Ending>, CommandError> {
+        wait_timeout(limit, self.0.status()).transpose()
+    }
 }
 
 impl Process {
+    fn new(mut inner: crate::Process) -> Self {
+        let stdin = inner.stdin.take().map(ChannelWriter::of);
+        let stdout = inner.stdout.take().map(ChannelReader::of);
+        let stderr = inner.stderr.take().map(ChannelReader::of);
+        Self { inner, stdin, stdout, stderr }
+    }
+
     /// The program's process id, on its machine.
     #[must_use]
     pub fn pid(&self) -> u64 {
@@ -117,6 +146,15 @@ impl Process {
     pub fn wait(&mut self) -> Result<Ending, CommandError> {
         self.stdin = None;
         wait(self.inner.wait())
+    }
+
+    /// The same; `None` when it has not ended within `limit`. It goes on.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_timeout(&mut self, limit: Duration) -> Result<Option<Ending>, CommandError> {
+        self.stdin = None;
+        wait_timeout(limit, self.inner.wait()).transpose()
     }
 
     /// Sends a signal, by its number on that machine, to the program's process group.

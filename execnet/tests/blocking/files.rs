@@ -3,11 +3,12 @@
 use std::io::{self, BufRead, Read, Write};
 use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 use execnet::Value;
 
-use super::SHORT;
 use super::common::threads::on_one;
+use super::{SHORT, WATCHDOG};
 
 #[test]
 fn a_reader_and_a_writer_are_files_at_the_other_end() {
@@ -120,5 +121,28 @@ fn programs_on_the_gateways_machine() {
             gw.command(["sleep", "1000"]).spawn().unwrap().kill().unwrap().signal(),
             Some(9)
         );
+    });
+}
+
+#[test]
+fn programs_are_waited_for_in_time() {
+    on_one(|gw| {
+        let quick = || gw.command(["sh", "-c", "echo out; exit 3"]);
+        assert_eq!(quick().status_timeout(WATCHDOG).unwrap().unwrap().code(), Some(3));
+        let output = quick().output_timeout(WATCHDOG).unwrap().unwrap();
+        assert_eq!((&*output.stdout, output.status.code()), (&b"out\n"[..], Some(3)));
+        let mut slow = gw.command(["cat"]).spawn_timeout(WATCHDOG).unwrap().unwrap();
+        let stdin = slow.stdin.take();
+        for limit in [Duration::ZERO, SHORT] {
+            assert_eq!(slow.wait_timeout(limit).unwrap(), None);
+        }
+        drop(stdin);
+        assert!(slow.wait_timeout(WATCHDOG).unwrap().unwrap().success());
+
+        for limit in [Duration::ZERO, SHORT] {
+            let sleep = || gw.command(["sleep", "1000"]);
+            assert_eq!(sleep().status_timeout(limit).unwrap(), None);
+            assert_eq!(sleep().output_timeout(limit).unwrap(), None);
+        }
     });
 }

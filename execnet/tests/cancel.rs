@@ -216,7 +216,8 @@ async fn a_start_leaves_nothing_behind() {
         }
         times += 1;
     };
-    assert!(times > 2, "{times} polls: too few to show anything");
+    // Once at least it was dropped while its process ran.
+    assert!(times > 1, "{times} polls: too few to show anything");
     bounded(gw.ping()).await.unwrap();
     assert_eq!(group.len(), 1);
     bounded(group.terminate(PATIENCE)).await.unwrap();

@@ -73,16 +73,24 @@ async fn one_round(
 ) -> Result<&'static str, String> {
     let group = group();
     let start = group.make_gateway(spec);
-    let accept = tokio::task::spawn_blocking(move || {
+    let mut accept = tokio::task::spawn_blocking(move || {
         let mut life = listener.accept().unwrap().0;
         (pid(&mut life), life)
     });
     let (life, result) = {
         tokio::pin!(start);
+        // On a loaded machine the worker may be there before the thread that accepts.
+        let mut started = None;
         let (pid, life) = tokio::select! {
             biased;
-            accepted = accept => accepted.unwrap(),
-            started = &mut start => return Err(format!("it started without its launcher: {started:?}")),
+            accepted = &mut accept => accepted.unwrap(),
+            result = &mut start => match result {
+                Ok(gateway) => {
+                    started = Some(gateway);
+                    accept.await.unwrap()
+                }
+                Err(error) => return Err(format!("no launcher: {error}")),
+            },
         };
         let killer = tokio::spawn(async move {
             let Some(after) = kill_after else { return pending().await };
@@ -90,7 +98,11 @@ async fn one_round(
             let mut kill = tokio::process::Command::new("kill");
             kill.args(["-KILL", &pid.to_string()]).status().await.unwrap();
         });
-        let result = match start.await {
+        let result = match started {
+            Some(gateway) => Ok(gateway),
+            None => start.await,
+        };
+        let result = match result {
             Err(error) => named(kill_after, "starting", error),
             Ok(gateway) => live(gateway, kill_after, random).await,
         };

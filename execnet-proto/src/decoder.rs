@@ -246,6 +246,10 @@ impl RawFrame<'_> {
     #[must_use]
     pub fn into_payload(self) -> Bytes {
         let len = self.decoder.consumed - HEADER_LEN;
+        if len == 0 {
+            // Most frames that only say something: no share of the buffer, which would have to be counted.
+            return Bytes::new();
+        }
         self.decoder.consumed = 0;
         self.decoder.buf.advance(HEADER_LEN);
         self.decoder.buf.split_to(len).freeze()

@@ -79,6 +79,10 @@ impl Inbox {
     #[inline]
     pub(crate) fn push_packed(&mut self, format: Format, payload: &[u8]) {
         debug_assert!(Self::packs(payload.len()));
+        if self.packed.capacity() == 0 {
+            // Exactly: one that stays alone needs no more, and becomes `Bytes` as it is.
+            self.packed = BytesMut::with_capacity(payload.len());
+        }
         self.packed.extend_from_slice(payload);
         self.entries.push_back(Entry { format, body: Body::Packed(payload.len() as u16) });
     }

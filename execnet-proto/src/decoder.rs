@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::frame::{Frame, HEADER_LEN, Header};
+use crate::frame::{Frame, HEADER_LEN, Header, Kind};
 use crate::preamble::{MAGIC, NOISE_LIMIT, Search, may_begin, search};
 use crate::{FrameError, Limits};
 
@@ -34,6 +34,8 @@ const READ_ROOM: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Decoder {
     buf: BytesMut,
+    /// Of the frame handed out last.
+    header: Header,
     /// Bytes at the front of `buf` that belong to the frame handed out last.
     consumed: usize,
     max_frame: u32,
@@ -50,6 +52,7 @@ impl Decoder {
     pub fn new(max_frame: u32) -> Self {
         Self {
             buf: BytesMut::new(),
+            header: Header { kind: Kind::Hello, len: 0, channel: 0 },
             consumed: 0,
             max_frame: max_frame.max(Limits::LEAST.max_frame),
             noise: Some(Vec::new()),
@@ -123,8 +126,8 @@ impl Decoder {
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<RawFrame<'_>>, FrameError> {
         match self.advance() {
-            Ok(Some(header)) => Ok(Some(RawFrame { header, decoder: self })),
-            Ok(None) => Ok(None),
+            Ok(true) => Ok(Some(RawFrame { decoder: self })),
+            Ok(false) => Ok(None),
             Err(error) => {
                 self.failed = Some(error.clone());
                 Err(error)
@@ -134,23 +137,24 @@ impl Decoder {
 
     /// Moves to the next complete frame that is not to be skipped.
     #[inline]
-    fn advance(&mut self) -> Result<Option<Header>, FrameError> {
+    fn advance(&mut self) -> Result<bool, FrameError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         self.release_consumed();
         if self.noise.is_some() && !self.find_preamble()? {
-            return Ok(None);
+            return Ok(false);
         }
         loop {
-            let Some((header, total)) = self.peek()? else { return Ok(None) };
+            let Some((header, total)) = self.peek()? else { return Ok(false) };
             if self.buf.len() < total {
-                return Ok(None);
+                return Ok(false);
             }
             match header {
                 Some(header) => {
+                    self.header = header;
                     self.consumed = total;
-                    return Ok(Some(header));
+                    return Ok(true);
                 }
                 None => self.buf.advance(total),
             }
@@ -221,7 +225,6 @@ impl Decoder {
 /// ```
 #[derive(Debug)]
 pub struct RawFrame<'a> {
-    header: Header,
     decoder: &'a mut Decoder,
 }
 
@@ -230,7 +233,7 @@ impl RawFrame<'_> {
     #[must_use]
     #[inline]
     pub fn header(&self) -> Header {
-        self.header
+        self.decoder.header
     }
 
     /// The payload, where it lies.
@@ -260,7 +263,7 @@ impl RawFrame<'_> {
     /// # Errors
     /// See [`Frame::parse`].
     pub fn parse(self) -> Result<Frame, FrameError> {
-        let header = self.header;
+        let header = self.header();
         Frame::parse(header, self.into_payload())
     }
 }

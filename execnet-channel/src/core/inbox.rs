@@ -98,7 +98,7 @@ impl Inbox {
         self.entries.push_back(Entry { format, body: Body::Whole });
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Taken> {
         let Entry { format, body } = self.entries.pop_front()?;
         let Body::Packed(len) = body else {

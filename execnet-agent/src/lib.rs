@@ -8,7 +8,7 @@ mod script;
 
 pub use python::{
     bootstrap_line, bootstrap_source, bootstrap_source_deflated, bootstrap_source_with,
-    prefork_line, prefork_source,
+    prefork_line, prefork_source_with,
 };
 pub use script::{server_module, server_script};
 

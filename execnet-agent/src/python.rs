@@ -115,9 +115,9 @@ pub fn prefork_line() -> String {
     line(&WARM_STUB)
 }
 
-/// What to write to a warm interpreter first.
+/// What to write to a warm interpreter first, with what an interpreter has compiled as in [`bootstrap_source_with`]; empty when
+/// there is nothing.
 #[must_use]
-pub fn prefork_source() -> &'static [u8] {
-    static SOURCE: LazyLock<Vec<u8>> = LazyLock::new(|| source(&WARM_STUB, &[]));
-    &SOURCE
+pub fn prefork_source_with(compiled: &[u8]) -> Vec<u8> {
+    source(&WARM_STUB, compiled)
 }

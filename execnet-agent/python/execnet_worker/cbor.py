@@ -1,6 +1,6 @@
 """Values as CBOR (PROTOCOL.md, section 9)."""
 
-from struct import Struct, error as StructError
+from _struct import Struct, error as StructError
 
 MAX_DEPTH = 256
 """How many containers may stand inside each other."""

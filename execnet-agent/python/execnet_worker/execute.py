@@ -4,13 +4,15 @@ import os
 import sys
 from _signal import SIGINT, SIGKILL, getsignal, pthread_kill
 from _thread import get_ident, start_new_thread
-from threading import Thread
 from time import monotonic, sleep
 
 from . import cbor, sources
 from .channel import ChannelClosed, EndOfChannel
 from .frame import CBOR, fault
 from .stream import Empty, SimpleQueue
+
+if sys.version_info < (3, 13):
+    import threading  # here, for it takes the thread that loads it for the main one
 
 _SOURCE = cbor.dumps({"kind": "source"})[1:]
 """How a request for a program begins, behind the map's head."""
@@ -102,6 +104,7 @@ class Tasks:
             self._start_thread(task, self._run_in_thread)
 
     def _start_thread(self, task, run):
+        from threading import Thread
         try:
             task.runner = Thread(target=run, args=(task,), daemon=True,
                                  name="execnet task %d" % task.number)

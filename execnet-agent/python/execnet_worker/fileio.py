@@ -1,6 +1,6 @@
 """Channels as file objects."""
 
-from collections import deque
+from _collections import deque
 
 
 def open_channel(channel, mode, proxyclose):

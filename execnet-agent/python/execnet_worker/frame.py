@@ -1,7 +1,7 @@
 """Frames and the HELLO (PROTOCOL.md, sections 1 to 3)."""
 
 import sys
-from struct import Struct
+from _struct import Struct
 
 from . import cbor
 

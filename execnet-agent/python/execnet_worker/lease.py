@@ -13,7 +13,7 @@ not one step (turn.py) the reader never stands back.
 """
 
 import os
-from collections import deque
+from _collections import deque
 from time import monotonic
 
 from .frame import DATA, HEADER

@@ -9,9 +9,9 @@ at any point, can leave half a frame on the link or a lock held.
 """
 
 import os
+from _collections import deque
 from _thread import start_new_thread
 from _weakref import ref
-from collections import deque
 from time import monotonic, sleep
 
 from . import cbor

@@ -1,7 +1,7 @@
 """queue.SimpleQueue for Python 3.6 and for PyPy, which have none."""
 
+from _collections import deque
 from _thread import allocate_lock
-from collections import deque
 from time import monotonic
 
 

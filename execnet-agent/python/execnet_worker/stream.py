@@ -5,8 +5,8 @@ them read it. Counters of bytes only grow; what is left of something is the diff
 one that is read a little late errs on the side of caution.
 """
 
+from _collections import deque
 from _thread import allocate_lock, get_ident
-from collections import deque
 from time import monotonic
 
 from .frame import CLOSE, LIMITS

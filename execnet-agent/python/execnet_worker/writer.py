@@ -40,7 +40,7 @@ class Writer:
             size = 0
             if not queue:
                 bell.get()
-            turn = connection.turns.take(self.write)
+            turn = connection.turns.take(self.deliver)
             while bell.qsize():
                 bell.get()
             while True:
@@ -63,16 +63,20 @@ class Writer:
                 else:
                     written.append(item)
             if batch and not connection.mute:
-                try:
-                    self.write(batch)
-                except OSError as error:
-                    connection.lose("the controller is gone: %s" % error)
-                    connection.tasks.lost()
+                self.deliver(batch)
                 if type(batch[-1]) is Farewell:
                     connection.mute = True
             turn.over = True
             for done in written:
                 done.put(None)
+
+    def deliver(self, batch):
+        """Writes all of it, or finds out that the link is gone."""
+        try:
+            self.write(batch)
+        except OSError as error:
+            self.connection.lose("the controller is gone: %s" % error)
+            self.connection.tasks.lost()
 
     def write(self, batch):
         """Writes all of it. What is long is not copied."""

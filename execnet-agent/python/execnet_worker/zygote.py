@@ -13,6 +13,7 @@ import os
 import select
 import signal
 import sys
+import threading  # before the forks: many a program wants it
 from _socket import CMSG_SPACE, SCM_RIGHTS, SOL_SOCKET, socket
 from io import BufferedReader, FileIO
 
@@ -144,8 +145,7 @@ def _threads():
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
-        threading = sys.modules.get("threading")
-        return threading.active_count() if threading else 1
+        return threading.active_count()
 
 
 def run(source):

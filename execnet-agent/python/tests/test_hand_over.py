@@ -1,6 +1,7 @@
 """What threads do in place of the reader and the writer, and whatever interrupts them there."""
 
 import os
+import socket
 import unittest
 from time import monotonic, sleep
 
@@ -196,6 +197,15 @@ class Writing(unittest.TestCase):
         self.channel.send(1)
         self.assertEqual(before.next[0].steps[3:], [9])
         self.assertEqual(self.far.item(self.number), 1)
+
+    def test_onto_a_link_that_nobody_reads_any_more(self):
+        until(lambda: self.turns.newest().over)
+        self.far.socket.shutdown(socket.SHUT_RD)
+        self.channel.send(1)  # which found no other way to tell
+        until(lambda: self.far.connection.lost)
+        with self.assertRaisesRegex(OSError, "the controller is gone"):
+            self.channel.send(2)
+        self.assertFalse(self.far.connection.await_written(monotonic() + PATIENCE))
 
     def test_interrupted_before_it_was_written(self):
         left = self.interrupted([None], frame(DATA, self.number, b"never"))

@@ -98,7 +98,7 @@ async fn ask(gateway: &Gateway) -> Option<Bytes> {
 
 /// How the interpreter is started. Only what this machine's own interpreters said is kept.
 fn key(spec: &XSpec) -> Option<String> {
-    let far = ["via", "agent", "prefork"].iter().any(|key| spec.contains(key));
+    let far = ["via", "agent"].iter().any(|key| spec.contains(key));
     if far || !matches!(spec.kind(), Ok(Kind::Popen)) {
         return None;
     }

@@ -94,7 +94,7 @@ pub(crate) async fn connect(
     let patience = Arc::new(Patience::new(options.start_timeout));
     #[cfg(feature = "ssh-native")]
     let options = Options { asking: options.asking.patiently(&patience), ..options };
-    let transport = transport(spec, &options, &agent, deployment.as_ref())?;
+    let transport = transport(spec, &options, &agent, deployment.as_ref()).await?;
     let address = transport.address();
     let span = tracing::debug_span!("connect", gateway = id, %spec);
     let start = start(&*transport, spec, id, options, deployment.as_ref(), &patience);
@@ -245,7 +245,7 @@ async fn not_deployed(link: Link, failed: Failed) -> GatewayError {
     GatewayError::Deploy { address, ending, output, source: Box::new(failed.error) }
 }
 
-fn transport(
+async fn transport(
     spec: &XSpec,
     options: &Options,
     agent: &Option<Agent>,
@@ -272,7 +272,7 @@ fn transport(
     match kind {
         Kind::Popen => match agent {
             Some(agent) => agent::popen(spec, agent),
-            None if spec.prefork() => options.warm.transport(spec),
+            None if spec.prefork() => options.warm.transport(spec).await,
             None => local::popen(spec),
         },
         Kind::Command => local::command(spec, words),

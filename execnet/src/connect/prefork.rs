@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use execnet_transport::{Popen, Prefork, Transport};
 use execnet_xspec::XSpec;
 
-use super::local;
+use super::{compiled, local};
 use crate::GatewayError;
 
 /// The warm interpreters of a group. Each lives until the group and the gateways that came from it are gone.
@@ -27,7 +27,7 @@ struct Start {
 
 impl WarmInterpreters {
     /// The transport that forks from the interpreter for this specification.
-    pub(super) fn transport(&self, spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
+    pub(super) async fn transport(&self, spec: &XSpec) -> Result<Box<dyn Transport>, GatewayError> {
         let (python, label) = local::python(spec)?;
         let mut argv = python;
         if spec.dont_write_bytecode() {
@@ -42,14 +42,27 @@ impl WarmInterpreters {
             environment: std::env::vars_os().collect(),
             directory: std::env::current_dir().ok(),
         };
-        let mut warm = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let prefork = warm.entry(start).or_insert_with(|| {
-            let mut popen = Popen::new(argv).label(format!("prefork {label}"));
-            for (name, value) in set {
-                popen = popen.env(name, value);
-            }
-            Prefork::new(popen, execnet_agent::prefork_source())
-        });
-        Ok(Box::new(prefork.clone()))
+        let known = self.lock().get(&start).cloned();
+        if let Some(prefork) = known {
+            return Ok(Box::new(prefork));
+        }
+        let source = execnet_agent::prefork_source_with(&compiled::find(spec).await);
+        // Another gateway may have come first meanwhile.
+        let prefork = self
+            .lock()
+            .entry(start)
+            .or_insert_with(|| {
+                let mut popen = Popen::new(argv).label(format!("prefork {label}"));
+                for (name, value) in set {
+                    popen = popen.env(name, value);
+                }
+                Prefork::new(popen, source)
+            })
+            .clone();
+        Ok(Box::new(prefork))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Start, Prefork>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

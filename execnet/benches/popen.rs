@@ -116,6 +116,58 @@ fn start(c: &mut Criterion) {
     group.finish();
 }
 
+/// So many gateways at once, until the first item of each is there: started each, or forked from a warm interpreter that is started first.
+fn start_many(c: &mut Criterion) {
+    let mut group = c.benchmark_group("popen 16 gateways and first items");
+    group.sampling_mode(SamplingMode::Flat).sample_size(10);
+    for (name, spec) in [("execnet", spec()), ("execnet prefork", format!("{}//prefork", spec()))] {
+        let runtime = runtime();
+        group.bench_function(name, |b| {
+            b.iter_custom(|rounds| {
+                runtime.block_on(async {
+                    let mut took = Duration::ZERO;
+                    for _ in 0..rounds {
+                        let gateways = Group::new();
+                        let begin = Instant::now();
+                        for gateway in gateways.make_gateways(vec![spec.as_str(); 16]).await {
+                            gateway.expect("a gateway");
+                        }
+                        let mut channels =
+                            gateways.remote_exec("channel.send(1)").await.expect("sent");
+                        for first in channels.receive_each::<i64>().await {
+                            assert_eq!(first.expect("an item"), 1);
+                        }
+                        took += begin.elapsed();
+                        gateways.terminate(Duration::from_secs(5)).await.expect("ended");
+                    }
+                    took
+                })
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The same short program again and again.
+fn remote_exec(c: &mut Criterion) {
+    let mut py = PyExecnet::start();
+    let runtime = runtime();
+    let gateways = Group::new();
+    let gateway = runtime.block_on(gateway(&gateways));
+    let mut group = c.benchmark_group("popen run source and get its answer");
+    group.throughput(Throughput::Elements(1));
+    group.bench_function("execnet", |b| {
+        b.iter(|| {
+            runtime.block_on(async {
+                let mut channel = gateway.remote_exec("channel.send(1)").await.expect("sent");
+                assert_eq!(channel.receive::<i64>().await.expect("an item"), 1);
+            });
+        });
+    });
+    peer(&mut group, &mut py, "remote-exec");
+    group.finish();
+}
+
 fn round_trip(c: &mut Criterion) {
     let mut py = PyExecnet::start();
     let runtime = runtime();
@@ -223,6 +275,6 @@ fn one_way_of(
 criterion_group! {
     name = benches;
     config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(4));
-    targets = start, round_trip, one_way
+    targets = start, start_many, round_trip, remote_exec, one_way
 }
 criterion_main!(benches);

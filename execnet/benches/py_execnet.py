@@ -48,6 +48,18 @@ def roundtrip(rounds):
     return time.perf_counter() - begin
 
 
+def remote_exec():
+    gateway = execnet.makegateway("popen")
+
+    def work(rounds):
+        begin = time.perf_counter()
+        for _ in range(rounds):
+            assert gateway.remote_exec("channel.send(1)").receive() == 1
+        return time.perf_counter() - begin
+
+    return work
+
+
 def receive(item):
     channel = execnet.makegateway("popen").remote_exec(RECEIVE)
     channel.send(item)
@@ -79,6 +91,7 @@ def send(item):
 MAKERS = {
     "start": lambda: start,
     "roundtrip": lambda: roundtrip,
+    "remote-exec": remote_exec,
     "receive-small-dicts": lambda: receive(DICT),
     "send-small-dicts": lambda: send(DICT),
     "receive-1-MiB": lambda: receive(MIB),

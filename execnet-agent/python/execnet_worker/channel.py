@@ -7,9 +7,11 @@ from time import monotonic
 from . import cbor
 from .frame import BYTES, CBOR, CLOSE, DATA, EOF, MARSHAL, fault
 from .stream import END, Empty
+from .turn import COALESCE
 
 _BACKLOG = 65536
-_BURST = 0.0005  # a message so soon behind another one may leave together with the next
+# A message so soon behind another one may leave together with the next.
+_BURST = -1 if COALESCE == "never" else 0.0005
 _NO_END = object()
 _CONTAINERS = frozenset((list, tuple, set, frozenset, dict))
 
@@ -100,33 +102,33 @@ class Channel:
         OSError when the channel is closed. An item that a KeyboardInterrupt found waiting arrives.
         """
         stream = self._stream
+        connection = stream.connection
         kind = type(item)
-        if kind is bytes:
+        payload = None
+        if kind in _CONTAINERS:
+            if connection.marshal:
+                kind, payload = DATA | MARSHAL, _write_marshal(item)
+        elif kind is bytes:
             kind, payload = DATA | BYTES, item
         elif kind is bytearray or kind is memoryview:
             kind, payload = DATA | BYTES, bytes(item)
-        else:
-            payload = None
-            if kind in _CONTAINERS and stream.connection.marshal:
-                kind, payload = DATA | MARSHAL, _write_marshal(item)
-            if payload is None:
-                try:
-                    kind, payload = DATA | CBOR, cbor.dumps(item)
-                except (TypeError, ValueError, RecursionError) as error:
-                    from .explain import refusal
-                    raise refusal(item, error) from None
+        if payload is None:
+            try:
+                kind, payload = DATA | CBOR, cbor.dumps(item)
+            except (TypeError, ValueError, RecursionError) as error:
+                from .explain import refusal
+                raise refusal(item, error) from None
         if stream.closed or stream.finished or stream.over:
             self._refuse_to_send()
         size = len(payload)
-        if size > stream.connection.peer["max_message"]:
+        if size > connection.peer["max_message"]:
             raise ValueError("channel.send: %d bytes, the controller takes at most %d"
-                             % (size, stream.connection.peer["max_message"]))
+                             % (size, connection.peer["max_message"]))
         now = monotonic()
         lone = now > stream.next_lone
         stream.next_lone = now + _BURST
-        if lone:
-            if stream.connection.turns.send(stream, kind, payload):
-                return
+        if lone and connection.turns.send(stream, kind, payload):
+            return
         outbox = stream.outbox
         stream.push(kind, payload)
         size += 64

@@ -88,6 +88,12 @@ class Stream(Account):
     def push(self, kind, payload=b""):
         """Queues a message, EOF or CLOSE."""
         self.outbox.append((kind, payload))
+        try:
+            # Whoever takes that out of the queue finds this one as well.
+            if self.connection.queue[-1] is self:
+                return
+        except IndexError:
+            pass
         self.connection.put(self)
 
     def push_close(self, payload=b""):

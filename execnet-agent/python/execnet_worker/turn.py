@@ -18,7 +18,11 @@ from time import sleep
 
 from .frame import CLOSE, HEADER
 
-ONE_CALL = sys.implementation.name == "cpython"
+COALESCE = os.environ.get("EXECNET_COALESCE")
+"""For tests of both ways: `always`, all goes through the two threads of the connection, which put together what they find;
+`never`, no message waits for the next one."""
+
+ONE_CALL = sys.implementation.name == "cpython" and COALESCE != "always"
 """Whether threads may read and write in place of the two that the connection has for that."""
 
 _LONGEST = 4096  # beyond that a hand-over does not show; and what a pipe takes whole

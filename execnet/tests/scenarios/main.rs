@@ -55,6 +55,12 @@ impl Place {
         self
     }
 
+    /// Without marshal, which is else the format of all that has a form in it.
+    fn in_cbor(mut self) -> Self {
+        self.group = self.group.marshal(false);
+        self
+    }
+
     fn lacking(mut self, names: &[&'static str], why: &'static str) -> Self {
         let known = |name| scenarios::ALL.iter().any(|(known, _)| known == name);
         assert!(names.iter().all(known), "{names:?}");
@@ -71,13 +77,18 @@ impl Place {
 /// On this machine, and from there through gateways.
 fn here(python: &str) -> Vec<Place> {
     let popen = format!("popen//python={python}");
-    let mut in_cbor = Place::new("popen, all in CBOR", [popen.clone()]);
-    in_cbor.group = in_cbor.group.marshal(false);
+    let prefork = format!("popen//prefork//python={python}");
+    let coalescing = |spec: &str, how| format!("{spec}//env:EXECNET_COALESCE={how}");
     let mut places = vec![
         Place::new("popen", [popen.clone()]),
-        in_cbor,
+        Place::new("popen, all in CBOR", [popen.clone()]).in_cbor(),
+        Place::new("popen, coalescing", [coalescing(&popen, "always")]),
+        Place::new("popen, each alone", [coalescing(&popen, "never")]),
         memory::place(python),
-        Place::new("popen prefork", [format!("popen//prefork//python={python}")]),
+        Place::new("popen prefork", [prefork.clone()]),
+        Place::new("prefork, all in CBOR", [prefork.clone()]).in_cbor(),
+        Place::new("prefork, coalescing", [coalescing(&prefork, "always")]),
+        Place::new("prefork, each alone", [coalescing(&prefork, "never")]),
         Place::new("via popen", [format!("{popen}//id=a"), format!("{popen}//via=a")]),
         Place::new(
             "via command",

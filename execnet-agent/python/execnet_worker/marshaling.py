@@ -3,12 +3,13 @@
 marshal itself is not careful: it takes a number of numpy or an array for bytes, writes code objects
 and lone surrogates, and never comes back from a list that holds itself twice. So what is to be
 written is looked at first, level by level and in C: asking for the types of a million items takes
-30 ms, where writing them takes 10 and CBOR 600.
+20 ms, or 12 when they are all of one, where writing them takes 10 and CBOR 600.
 """
 
 from gc import get_referents
-from itertools import chain, compress
+from itertools import chain, compress, groupby, islice
 from marshal import dumps as _write
+from operator import itemgetter
 
 from .cbor import MAX_DEPTH
 
@@ -22,6 +23,9 @@ _BASIC = _SCALARS | _CONTAINERS
 # take twice as long for each level.
 _SETS = frozenset((set, frozenset))
 _MOST_SETS = 3
+_SHORT = 1000
+_MANY_RUNS = 9
+_first = itemgetter(0)
 _is_container = _CONTAINERS.__contains__
 _is_text = frozenset((str,)).__contains__
 _is_dict = frozenset((dict,)).__contains__
@@ -33,10 +37,14 @@ _DEEP = 16
 
 def dumps(item):
     """The marshal form of the container `item`; None when CBOR must tell what it or its fault is."""
-    items = get_referents(item)
-    kinds = set(map(type, items))
+    many = type(item) is list and len(item) > _SHORT
+    items = item if many else get_referents(item)
+    kinds = _kinds(items) if many else set(map(type, items))
     texts = str in kinds or type(item) is dict
     if not kinds <= _SCALARS:
+        if many:
+            items = tuple(item)  # what is looked into may not change meanwhile
+            kinds = _kinds(items)
         deeper = _look_into(items, kinds)
         if deeper is None:
             return None
@@ -49,6 +57,12 @@ def dumps(item):
     if texts and b"\xed" in data and _may_have_surrogates(data) and not _is_sound(item):
         return None
     return data
+
+
+def _kinds(items):
+    """The types of all `items`: by runs of the same one, which takes less time unless there are many."""
+    runs = list(map(_first, islice(groupby(items, type), _MANY_RUNS)))
+    return set(runs if len(runs) < _MANY_RUNS else map(type, items))
 
 
 def _look_into(items, kinds):
@@ -65,7 +79,7 @@ def _look_into(items, kinds):
             return texts
         # The keys of a dict are among these unless all are texts.
         items = get_referents(*level)
-        kinds = set(map(type, items))
+        kinds = _kinds(items)
     return texts if kinds <= _SCALARS else None
 
 

@@ -56,7 +56,7 @@ def holding_itself(times):
 PLAIN = [
     [], (), set(), frozenset(), {}, [1, "a", None, True, 1.5, 2j, b"x", 2**70],
     {"a": {"b": [(1, 2)] * 3}}, {1: 2, (3, "x"): frozenset([4])}, {None: "\u20ac\U0001f40d"},
-    nest(256, 7), nest(255, {}), list(range(1000)), [{"k": n} for n in range(2000)],
+    nest(256, 7), nest(255, {}), list(range(5000)), [1, "a"] * 5000, [{"k": n} for n in range(2000)],
     [["same"] * 2] * 5000, [0xA0ED, 0x80A0ED, "text"], {"float": -1.4916681462400413e-154},
     ["\ud7ff", "\ue000", "\udbff\udfff".encode("utf-16", "surrogatepass").decode("utf-16")],
 ]
@@ -94,6 +94,13 @@ class Writing(unittest.TestCase):
             if isinstance(value, (list, tuple, set, frozenset, dict)):
                 with self.subTest(entry["name"]):
                     self.assertEqual(dumps(value) is not None, "marshal" in entry)
+
+    def test_one_odd_item_among_many(self):
+        for value, _ in ODD + REFUSED:
+            for many in [0] * 5000, [0, "a"] * 2500, [[0]] * 5000:
+                for place in 0, 2500, 5000:
+                    with self.subTest("%.60r at %d" % (value, place)):
+                        self.assertIsNone(dumps(many[:place] + [value] + many[place:]))
 
     def test_everything_else_is_left_to_cbor(self):
         for value, _ in ODD + REFUSED:

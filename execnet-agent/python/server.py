@@ -8,9 +8,9 @@ newer with OpenSSL 1.1.1, and is reached like the other one: socket=HOST:8888//t
 What it does not, and `execnet-agent serve` does: TLS with raw public keys (Python's ssl knows none, so the same keys travel
 in certificates, and clients take a second connection to find that out); several tokens, or reading them again;
 certificates of an authority; unix sockets; the settings python=, dont_write_bytecode and native workers of a
-client; its env: only once the interpreter runs; limits of workers and of idle time; a status; draining. It passes bytes on in
-Python, so it is slower by far. For a moment while it starts, its key is in a file that only its user can read: Python's ssl
-takes keys from files alone.
+client; its env: only once the interpreter runs; limits of workers and of idle time; a status; draining. It passes
+bytes on in Python, so it is slower by far. Python's ssl takes keys from files alone: where there are none in
+memory, as Linux has them from Python 3.8 on, the server's key is for a moment in one that only its user can read.
 """
 
 import argparse
@@ -117,8 +117,9 @@ def _pem(what, der):
 
 def make_context(token):
     """The server's TLS, and the certificate that a client must show."""
-    if not getattr(ssl, "HAS_TLSv1_3", False):
-        raise OSError("TLS 1.3 is needed; this Python is linked with %s" % ssl.OPENSSL_VERSION)
+    if not getattr(ssl, "HAS_TLSv1_3", False) or not hasattr(ssl, "TLSVersion"):
+        found = sys.version.split()[0], ssl.OPENSSL_VERSION
+        raise OSError("Python 3.7 and TLS 1.3 are needed; this is %s with %s" % found)
     ours, theirs = Identity(token, b"server ed25519"), Identity(token, b"client ed25519")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -133,6 +134,15 @@ def make_context(token):
 
 
 def _load(take, text):
+    """Gives a key to ssl, which takes it from files alone: from one in memory where there are such."""
+    if hasattr(os, "memfd_create"):
+        try:
+            with os.fdopen(os.memfd_create("execnet"), "w") as file:
+                file.write(text)
+                file.flush()
+                return take("/proc/self/fd/%d" % file.fileno())
+        except OSError:
+            pass  # no /proc
     fd, path = tempfile.mkstemp()  # 0600
     try:
         with os.fdopen(fd, "w") as file:

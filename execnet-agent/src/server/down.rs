@@ -144,6 +144,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Down<R, W> {
     /// What was printed last, as far as it comes.
     async fn last_output(&mut self) -> io::Result<()> {
         let until = Instant::now() + LAST_OUTPUT;
+        // Of a worker that has said nothing it is the explanation, which is taken from what is kept.
+        if let Some(stderr) = &self.stderr {
+            let _ = timeout_at(until, stderr.closed()).await;
+        }
         while let Some(printed) = &mut self.printed {
             match timeout_at(until, printed.next()).await {
                 Ok(Some(bytes)) => self.output(&bytes).await?,

@@ -143,7 +143,9 @@ impl Server {
             tokio::select! {
                 Some((stream, peer)) = arrivals.recv() => {
                     let span = tracing::info_span!("connection", peer);
-                    sessions.spawn(session::run(stream, shared.clone()).instrument(span));
+                    // Here, not in the task: tasks start in any order.
+                    let place = shared.gate.enter();
+                    sessions.spawn(session::run(stream, place, shared.clone()).instrument(span));
                 }
                 // Those that have ended are forgotten.
                 Some(ended) = sessions.join_next() => report(ended),

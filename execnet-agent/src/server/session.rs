@@ -71,8 +71,7 @@ impl Drop for Entered<'_> {
 }
 
 /// Serves whoever has connected.
-pub(super) async fn run(stream: Stream, shared: Arc<Shared>) {
-    let mut place = shared.gate.enter();
+pub(super) async fn run(stream: Stream, mut place: Place, shared: Arc<Shared>) {
     match stream {
         Stream::Unix(stream) => match check_credentials(&stream) {
             Ok(uid) => {

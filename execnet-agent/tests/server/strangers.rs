@@ -106,7 +106,11 @@ async fn a_thousand_who_wait_keep_nobody_out() {
     // All but the last hundred, at most, have had to go.
     for mut stream in waiting.drain(..900) {
         let mut byte = [0];
-        assert!(!matches!(stream.read(&mut byte), Ok(1..)), "not a word to a stranger");
+        match stream.read(&mut byte) {
+            Ok(0) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}
+            other => panic!("not a word to a stranger, and an end: {other:?}"),
+        }
     }
     for _ in 0..900 {
         served.logged(&["refused", "the oldest"]);

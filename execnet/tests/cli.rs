@@ -72,6 +72,13 @@ fn input_is_sent_then_finished() {
         ("{'a': [1, None]}\nx\n".replace("x\n", "'x'\n").as_str(), 0)
     );
 
+    // Ints of any length, and keys in their order.
+    let there = format!("{{\"z\": {}, \"a\": -0.0}}\n", "9".repeat(10_000));
+    let add = "for x in channel: x['z'] += 1; channel.send(x)";
+    let output = run_with_input(&["exec", "--json", "-c", add, "--input", "-", &popen], &there);
+    let back = format!("{{\"z\":1{},\"a\":-0.0}}", "0".repeat(10_000));
+    assert_eq!(stdout(&output), format!("{{\"gateway\":\"gw0\",\"item\":{back}}}\n"));
+
     let output = run_with_input(&["exec", "-c", code, "--input", "-", &popen], "1\n{oops\n");
     assert_eq!(status(&output), 64);
     assert!(stderr(&output).contains("input line 2"), "{}", stderr(&output));

@@ -461,22 +461,26 @@ async fn exit_interrupts_then_kills() {
         assert_eq!(polite.receive::<String>().await.unwrap(), "interrupted");
     })
     .await;
-    everywhere(|gw| async move {
-        let source = "
-            import signal
-            signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
-            channel.send('ready')
-            while True:
-                try:
-                    while True: pass
-                except BaseException: pass
-        ";
-        let mut stubborn = gw.remote_exec(source).await.unwrap();
-        assert_eq!(stubborn.receive::<String>().await.unwrap(), "ready");
-        let ending = gw.exit(Duration::from_millis(400)).await;
-        assert!(ending.is_some_and(|ending| ending != Ending::Exited(0)), "{ending:?}");
-    })
-    .await;
+    for stuck in ["while True: pass", "time.sleep(1000)"] {
+        everywhere(|gw| async move {
+            let source = format!(
+                "
+                import signal, time
+                signal.pthread_sigmask(signal.SIG_BLOCK, range(1, 32))
+                channel.send('ready')
+                while True:
+                    try:
+                        {stuck}
+                    except BaseException: pass
+                "
+            );
+            let mut stubborn = gw.remote_exec(source).await.unwrap();
+            assert_eq!(stubborn.receive::<String>().await.unwrap(), "ready");
+            let ending = gw.exit(Duration::from_millis(400)).await;
+            assert!(ending.is_some_and(|ending| ending != Ending::Exited(0)), "{ending:?}");
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -57,6 +57,19 @@ class Interrupts(unittest.TestCase):
             far.message(main, None)
             self.assertEqual(far.close(main), ([2], None))
 
+    @unittest.skipIf(INTERRUPTS_THREADS, "this one interrupts other threads as well")
+    def test_where_only_the_main_thread_can_be_interrupted_others_go_on(self):
+        with Worker() as far:
+            main = far.exec("channel.send(1)\nwhile True: pass")
+            self.assertEqual(far.item(main), 1)
+            number = far.exec("channel.send(2); channel.send(channel.receive())")
+            self.assertEqual(far.item(number), 2)
+            for _ in range(3):
+                far.interrupt(number)
+            far.message(number, 3)
+            self.assertEqual(far.close(number), ([3], None))
+            self.assertInterrupted(far, main)
+
     @unittest.skipUnless(INTERRUPTS_THREADS, "interrupts other threads than the main one")
     def test_in_an_async_function(self):
         source = "async def f(channel):\n    import asyncio\n    channel.send(1)\n    %s"

@@ -422,7 +422,7 @@ impl RecvHalf {
         }
     }
 
-    /// Inlined, or else each message is moved once more: for a short one that is a twentieth of its cost.
+    /// Inlined, or else each message is moved once more: for a short one that is a tenth of its cost.
     #[inline(always)]
     fn pop(&mut self) -> Option<Message> {
         let taken = self.inbox.pop()?;

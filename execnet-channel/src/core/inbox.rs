@@ -98,6 +98,7 @@ impl Inbox {
         self.entries.push_back(Entry { format, body: Body::Whole });
     }
 
+    /// Inlined, so that the message is written where it is wanted.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Taken> {
         let Entry { format, body } = self.entries.pop_front()?;

@@ -32,8 +32,8 @@ impl Connection {
         message.map_or(Ok(()), |message| Err(TrySendError::Blocked(message)))
     }
 
-    /// The same from where the message lies: it is gone when it was taken, and still there when that is blocked. Moving a
-    /// short one costs as much as sending it does.
+    /// The same from where the message lies, since every move of a short one shows: it is gone when it was taken, and still
+    /// there when that is blocked.
     ///
     /// # Errors
     /// It can never be sent.

@@ -1,5 +1,7 @@
 """Writes the seeds: `python3 fuzz/make_seeds.py`. Each is named by what it shows; what fuzzing finds is added by hand."""
 
+import base64
+import hmac
 import marshal
 import pathlib
 import re
@@ -190,3 +192,43 @@ greeting("another_frame_first", golden["open"])
 greeting("line_of_py_execnet", b"'import os'\n", cut=0x02)
 greeting("http", b"GET / HTTP/1.1\r\n\r\n", cut=0x06)
 greeting("byte_by_byte", golden["hello_minimal"], golden["ping"], golden["close"], cut=0x01)
+
+# known_hosts: how the name is made and whether what is written is hashed; a host; the file.
+USUAL, ALIAS, PORT, HASHED = 0, 1, 2, 4
+
+
+def known_hosts(name, host, *lines, flags=USUAL, end="\n"):
+    seed("known_hosts", name, bytes([flags]) + "\n".join([host, *lines]).encode() + end.encode())
+
+
+def key(body, key_type="ssh-ed25519"):
+    wire = len(key_type).to_bytes(4, "big") + key_type.encode() + body
+    return f"{key_type} {base64.b64encode(wire).decode()}"
+
+
+def hashed(host, salt=b"01234567890123456789"):
+    mac = hmac.new(salt, host.encode(), "sha1").digest()
+    return f"|1|{base64.b64encode(salt).decode()}|{base64.b64encode(mac).decode()}"
+
+
+one, two, rsa = key(b"one"), key(b"two"), key(b"three", "ssh-rsa")
+known_hosts("known", "web1", "# mine", f"web1,10.0.0.1 {one} a comment", "", f"db {two}")
+known_hosts("changed", "web1", f"db {one}", f"web1 {rsa}", f"web* {two}")
+known_hosts("revoked", "web1", f"web1 {one}", f"@revoked * {one}", flags=HASHED)
+known_hosts("revoked_without_port", "web1", f"@revoked web1 {one}", f"[web1]:2222 {one}", flags=PORT)
+known_hosts("authority", "a.example.org", f"@cert-authority *.example.org {one}", f"@marker * {one}")
+known_hosts("port", "web1", f"web1 {one}", f"[web1]:2222 {two}", flags=PORT)
+known_hosts("port_unknown", "web1", f"web1 {one}", flags=PORT | HASHED)
+known_hosts("alias", "prod", f"prod {one}", f"[prod]:2222 {two}", flags=ALIAS)
+known_hosts("hashed", "web1", f"{hashed('db')} {one}", f"{hashed('web1')} {two}", flags=HASHED)
+known_hosts("hashed_port", "web1", f"{hashed('[web1]:2222')} {one}", flags=PORT | HASHED)
+known_hosts("hashes_of_no_length", "web1", f"|1|| {one}", f"|2{hashed('web1')[2:]} {one}", f"|1|AA==|AA== {one}")
+known_hosts("negated", "old.example.org", f"*.example.org,!old.* {one}", f"!web1 {two}", f"*,?*,!?????? {rsa}")
+known_hosts("stars", "a" * 60, f"{'*a' * 30}*b {one}", f"*?*?*a* {two}")
+known_hosts("upper_case", "WEB1.Example.ORG", f"Web1.EXAMPLE.org {one}", f"*.\u0130 {two}")
+known_hosts("dos", "web1", f"web1 {one}\r", "\r", f"db {two}\r", end="\r\n")
+known_hosts("no_end", "web1", "# no newline", end="")
+known_hosts("protocol_1", "web1", "web1 1024 35 123456789", f"web1 ssh-rsa {one.split()[1]}", "web1 ssh-ed25519", "web1")
+known_hosts("unwritable_name", "web1,web2 *", f"web2 {one}", flags=ALIAS)
+known_hosts("fields_of_space", "web1", f" \tweb1\t  {one}", f"\vweb1\f{two}", f"web1\u00a0{one}")
+seed("known_hosts", "not_utf8", b"\0web\xff\nweb\xff " + one.encode() + b"\n\xfe\xff\n")

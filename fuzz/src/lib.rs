@@ -5,6 +5,7 @@ mod core_bytes;
 mod core_ops;
 mod decode;
 mod hello_server;
+mod known_hosts;
 mod marshal;
 mod value;
 mod xspec;
@@ -13,6 +14,7 @@ pub use core_bytes::core_bytes;
 pub use core_ops::core_ops;
 pub use decode::{decode, decode_cut};
 pub use hello_server::hello_server;
+pub use known_hosts::known_hosts;
 pub use marshal::marshal;
 pub use value::value;
 pub use xspec::xspec;
@@ -21,10 +23,11 @@ pub use xspec::xspec;
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("decode", decode),
     ("decode_cut", decode_cut),
     ("hello_server", hello_server),
+    ("known_hosts", known_hosts),
     ("value", value),
     ("marshal", marshal),
     ("xspec", xspec),

@@ -16,7 +16,8 @@ mod openssh;
 pub use openssh::OpenSsh;
 
 #[cfg(feature = "ssh-native")]
-mod known_hosts;
+#[doc(hidden)]
+pub mod known_hosts;
 #[cfg(feature = "ssh-native")]
 mod native;
 #[cfg(feature = "ssh-native")]

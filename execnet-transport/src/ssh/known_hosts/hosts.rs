@@ -6,7 +6,7 @@ use sha1::Sha1;
 
 /// How a server is called in known_hosts files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Name {
+pub struct Name {
     /// As `web1`, or `[web1]:2222` where the port is not the usual one.
     full: String,
     /// Without the port, where `full` has one.
@@ -16,7 +16,9 @@ pub(crate) struct Name {
 impl Name {
     const USUAL_PORT: u16 = 22;
 
-    pub(crate) fn new(host: &str, port: u16) -> Self {
+    /// The name of a host and a port.
+    #[must_use]
+    pub fn new(host: &str, port: u16) -> Self {
         let host = host.to_lowercase();
         if port == Self::USUAL_PORT {
             Self { full: host, host: None }
@@ -26,15 +28,20 @@ impl Name {
     }
 
     /// The name that `HostKeyAlias` gives: looked up as it is, whatever the port.
-    pub(crate) fn alias(alias: &str) -> Self {
+    #[must_use]
+    pub fn alias(alias: &str) -> Self {
         Self { full: alias.to_lowercase(), host: None }
     }
 
-    pub(crate) fn full(&self) -> &str {
+    /// The name as it stands in a file.
+    #[must_use]
+    pub fn full(&self) -> &str {
         &self.full
     }
 
-    pub(super) fn host(&self) -> Option<&str> {
+    /// The name without its port, where it has an unusual one.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
         self.host.as_deref()
     }
 }

@@ -1,31 +1,36 @@
 //! Which host keys are known: the files of sshd(8), `SSH_KNOWN_HOSTS FILE FORMAT`, all of it.
 //!
-//! [`KnownHosts`] reads texts and gives verdicts, without I/O; [`load`] and [`record`](record::record) touch the files.
+//! [`KnownHosts`] reads texts and gives verdicts, without I/O; [`load`] and [`record`] touch the files. What has no I/O is public for the
+//! fuzz targets alone.
 
 mod hosts;
 mod line;
-pub(crate) mod record;
+mod record;
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-pub(crate) use self::hosts::Name;
+pub use self::hosts::Name;
 use self::line::{Line, Marker};
+pub use self::record::line;
+pub(crate) use self::record::record;
 
 /// What several known_hosts files say together.
 #[derive(Debug, Default)]
-pub(crate) struct KnownHosts {
+pub struct KnownHosts {
     lines: Vec<(Line, Place)>,
 }
 
 /// A line of a file. Prints as `/home/me/.ssh/known_hosts:7`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) file: Arc<Path>,
+#[non_exhaustive]
+pub struct Place {
+    /// The file, as it was [added](KnownHosts::add).
+    pub file: Arc<Path>,
     /// From 1.
-    pub(crate) line: usize,
+    pub line: usize,
 }
 
 impl fmt::Display for Place {
@@ -36,20 +41,29 @@ impl fmt::Display for Place {
 
 /// What the files say of a key that a server has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+#[non_exhaustive]
+pub enum Verdict {
     /// It is the server's.
     Known,
     /// They know no key of this server.
     Unknown,
-    /// They know others of this server, of these types; the first of them is here.
-    Changed { at: Place, types: Vec<String> },
+    /// They know others of this server.
+    Changed {
+        /// The first.
+        at: Place,
+        /// All types, each once.
+        types: Vec<String>,
+    },
     /// It is marked as revoked, whatever else they say.
-    Revoked { at: Place },
+    Revoked {
+        /// By this line.
+        at: Place,
+    },
 }
 
 impl KnownHosts {
     /// Adds the text of a file.
-    pub(crate) fn add(&mut self, file: impl Into<Arc<Path>>, text: &str) {
+    pub fn add(&mut self, file: impl Into<Arc<Path>>, text: &str) {
         let file = file.into();
         for (number, line) in text.lines().enumerate() {
             let place = Place { file: file.clone(), line: number + 1 };
@@ -64,7 +78,8 @@ impl KnownHosts {
     ///
     /// As OpenSSH does: a revoked key is revoked whatever other lines say; a server on an unusual port has the
     /// keys listed for that port, and may also show one that is listed for the host without a port.
-    pub(crate) fn check(&self, name: &Name, key: &[u8]) -> Verdict {
+    #[must_use]
+    pub fn check(&self, name: &Name, key: &[u8]) -> Verdict {
         if let Some(at) = self.revoked(name, |revoked| revoked == key) {
             return Verdict::Revoked { at: at.clone() };
         }
@@ -89,7 +104,8 @@ impl KnownHosts {
 
     /// The types of the keys that are known of a server, each once: it is to be asked for these first, for it may
     /// have others that nobody knows yet.
-    pub(crate) fn key_types(&self, name: &Name) -> Vec<String> {
+    #[must_use]
+    pub fn key_types(&self, name: &Name) -> Vec<String> {
         let mut types = self.key_types_of(name.full());
         if types.is_empty()
             && let Some(host) = name.host()
@@ -110,7 +126,8 @@ impl KnownHosts {
     }
 
     /// The line that wants this server to show a certificate, where there is one.
-    pub(crate) fn authority(&self, name: &Name) -> Option<&Place> {
+    #[must_use]
+    pub fn authority(&self, name: &Name) -> Option<&Place> {
         let names = [Some(name.full()), name.host()];
         let mut lines =
             names.into_iter().flatten().flat_map(|name| self.about(name, Marker::CertAuthority));

@@ -46,14 +46,22 @@ fn write(file: &mut File, before: &[u8], line: &str) -> io::Result<()> {
     file.write_all(format!("{separator}{line}\n").as_bytes())
 }
 
-fn line(name: &Name, key: &[u8], hashed: bool) -> io::Result<String> {
+/// The line that says that a server has this key, without its end.
+///
+/// # Errors
+///
+/// The name would mean something else in a file, the key has no type, or the system has no random bytes.
+pub fn line(name: &Name, key: &[u8], hashed: bool) -> io::Result<String> {
     let invalid = |what: String| io::Error::new(io::ErrorKind::InvalidInput, what);
     let name = name.full();
     // In a file they would mean something else.
-    if name.contains(|c: char| c.is_whitespace() || c.is_control() || "*?!,|#@".contains(c)) {
+    let special = |c: char| c.is_whitespace() || c.is_control() || "*?!,|#@".contains(c);
+    if name.is_empty() || name.contains(special) {
         return Err(invalid(format!("{name:?} cannot be written in a known_hosts file")));
     }
-    let key_type = type_of(key).ok_or_else(|| invalid("the key has no type".to_owned()))?;
+    let is_word = |it: &&str| !it.is_empty() && it.bytes().all(|byte| byte.is_ascii_graphic());
+    let key_type = type_of(key).filter(is_word);
+    let key_type = key_type.ok_or_else(|| invalid("the key has no type".to_owned()))?;
     let host = if hashed {
         let mut salt = [0; HASH];
         getrandom::fill(&mut salt).map_err(io::Error::other)?;
@@ -148,10 +156,18 @@ mod tests {
     #[test]
     fn a_name_that_would_mean_something_else_is_refused() {
         let (_dir, file) = place();
-        for name in ["*", "web1,web2", "web1 web2", "web1\nweb2", "|1|", "#web1"] {
+        for name in ["", "*", "web1,web2", "web1 web2", "web1\nweb2", "|1|", "#web1"] {
             let error = record(&file, &Name::alias(name), ED, false).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{name:?}");
         }
         assert!(!file.exists());
+    }
+
+    #[test]
+    fn a_key_without_a_type_is_refused() {
+        for key in [&b""[..], b"\0\0\0\0", b"\0\0\0\x03ssh", b"\0\0\0\x03a b", b"\0\0\0\x02a\n"] {
+            let line = line(&web1(), key, false);
+            assert_eq!(line.is_ok(), key.ends_with(b"ssh"), "{key:?}: {line:?}");
+        }
     }
 }

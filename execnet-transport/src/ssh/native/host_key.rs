@@ -8,7 +8,7 @@ use russh::keys::{HashAlg, PublicKey};
 use tokio::task::spawn_blocking;
 
 use crate::ConnectError;
-use crate::ssh::known_hosts::{self, KnownHosts, Name, Verdict, record::record};
+use crate::ssh::known_hosts::{self, KnownHosts, Name, Verdict, record};
 use crate::ssh::{Config, SshError, StrictHostKey};
 
 /// What is known of one host, before it has shown its key.

@@ -85,21 +85,40 @@ impl Expects {
         }
         Err(CertificateError::ApplicationVerificationFailure.into())
     }
-
-    /// Proves that the other side has the private key: not with the key that it showed, but with the one that
-    /// it should have shown.
-    fn check_signature(
-        &self,
-        message: &[u8],
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature_with_raw_key(message, &self.spki, dss, &self.algorithms)
-    }
 }
 
-/// Never asked for: TLS 1.2 is not built in.
-fn no_tls12<T>() -> Result<T, Error> {
-    Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+/// What both of rustls' traits want to know beside whose key it is.
+macro_rules! proof {
+    () => {
+        /// Never asked for: TLS 1.2 is not built in.
+        fn verify_tls12_signature(
+            &self,
+            _message: &[u8],
+            _cert: &CertificateDer<'_>,
+            _dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            Err(Error::General("TLS 1.2 is not spoken".to_owned()))
+        }
+
+        /// Proves that the other side has the private key: not with the key that it showed, but with the one that
+        /// it should have shown.
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            _cert: &CertificateDer<'_>,
+            dss: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature_with_raw_key(message, &self.spki, dss, &self.algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            vec![SignatureScheme::ED25519]
+        }
+
+        fn requires_raw_public_keys(&self) -> bool {
+            self.raw
+        }
+    };
 }
 
 impl ServerCertVerifier for Expects {
@@ -114,31 +133,7 @@ impl ServerCertVerifier for Expects {
         self.check_shown(end_entity).map(|()| ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        no_tls12()
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        _cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.check_signature(message, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        self.raw
-    }
+    proof! {}
 }
 
 impl ClientCertVerifier for Expects {
@@ -155,29 +150,5 @@ impl ClientCertVerifier for Expects {
         self.check_shown(end_entity).map(|()| ClientCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        no_tls12()
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        _cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.check_signature(message, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        vec![SignatureScheme::ED25519]
-    }
-
-    fn requires_raw_public_keys(&self) -> bool {
-        self.raw
-    }
+    proof! {}
 }

@@ -4,18 +4,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{self, Config as ClientConfig, Handle, Msg};
-use russh::{Channel, ChannelOpenFailure, SshId};
+use russh::{Channel, ChannelOpenFailure, ChannelWriteHalf, SshId};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::algorithms::preferred;
-use super::channel::{Ends, Shared};
+use super::channel::{Ends, Reader, Shared, Writer};
 use super::client::{Client, HandshakeError};
 use super::feeder::{Feeder, Request};
 use super::host_key::HostKeys;
 use super::tunnel::Tunnel;
 use super::wire::{Hold, Wire};
+use crate::pipe;
 use crate::ssh::{Config, SshError};
 use crate::{BoxFuture, ConnectError, Ending, FarEnd, Guard, Link, Stage, Stderr};
 
@@ -78,17 +79,7 @@ impl Session {
             channel.exec(true, command).await
         };
         sending.await.map_err(|_| self.lost(Stage::Bootstrap))?;
-        let (requests, to_do) = mpsc::unbounded_channel();
-        let Ends { reader, writer, stderr, to_send } = self.ends;
-        let guard = Guard::new(Remote { address, shared: self.shared.clone(), requests });
-        let feeder = Feeder {
-            handle: self.handle,
-            hold: self.hold,
-            shared: self.shared,
-            channel,
-            process: true,
-        };
-        tokio::spawn(feeder.run(to_send, to_do, config.clone()));
+        let (reader, writer, guard, stderr) = self.feed(channel, config, address, true);
         Ok(Link::new(reader, writer, guard).with_stderr(Stderr::new(stderr)))
     }
 
@@ -102,24 +93,26 @@ impl Session {
         );
         let channel = self.within(config, opening).await?;
         let (_, channel) = channel.split();
-        let (requests, to_do) = mpsc::unbounded_channel();
-        let Ends { reader, writer, stderr, to_send } = self.ends;
-        // There is none: whatever is called so is thrown away.
-        drop(stderr);
-        let guard = Guard::new(Remote {
-            address: config.host.clone(),
-            shared: self.shared.clone(),
-            requests,
-        });
-        let feeder = Feeder {
-            handle: self.handle,
-            hold: self.hold,
-            shared: self.shared,
-            channel,
-            process: false,
-        };
-        tokio::spawn(feeder.run(to_send, to_do, config.clone()));
+        // There is no standard error: whatever is called so is thrown away.
+        let (reader, writer, guard, _) = self.feed(channel, config, config.host.clone(), false);
         Ok(Tunnel::new(reader, writer, guard))
+    }
+
+    /// Leaves the session to a task that feeds its channel. What its user keeps: both halves, a guard, standard error.
+    fn feed(
+        self,
+        channel: ChannelWriteHalf<Msg>,
+        config: &Config,
+        address: String,
+        process: bool,
+    ) -> (Reader, Writer, Guard, pipe::Reader) {
+        let Self { handle, hold, shared, ends } = self;
+        let Ends { reader, writer, stderr, to_send } = ends;
+        let (requests, to_do) = mpsc::unbounded_channel();
+        let guard = Guard::new(Remote { address, shared: shared.clone(), requests });
+        let feeder = Feeder { handle, hold, shared, channel, process };
+        tokio::spawn(feeder.run(to_send, to_do, config.clone()));
+        (reader, writer, guard, stderr)
     }
 
     /// Waits for a channel.

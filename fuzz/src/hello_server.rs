@@ -1,13 +1,13 @@
 //! What a server reads of somebody whom it does not know yet: a greeting, frames by their headers, a line of py.execnet.
 
-use execnet_agent::server::fuzzing::{Frames, Reading, line_end};
-use execnet_proto::{HEADER_LEN, MAGIC};
+use execnet_agent::server::fuzzing::{Frames, Line, Reading, Wanted};
+use execnet_proto::{Decoder, HEADER_LEN, Limits, MAGIC, MAX_FRAME};
 
 /// As the server has it, with a piece of its reads on top.
 const MOST: usize = (128 << 10) + (16 << 10) + MAGIC.len() + HEADER_LEN;
 
-/// However a greeting is cut, it is read alike, and no more of it is kept than a HELLO may have. The ends of frames
-/// are the same in any cutting, too.
+/// However a greeting is cut, it is read alike, and no more of it is kept than a HELLO may have; what is heeded of it can
+/// start a process. The ends of frames, too, are the same in any cutting, and those that a decoder finds. So is a line.
 pub fn hello_server(data: &[u8]) {
     let Some((&cut, data)) = data.split_first() else { return };
     let (raw, size) = (cut & 1 == 0, usize::from(cut >> 1) + 1);
@@ -33,9 +33,29 @@ pub fn hello_server(data: &[u8]) {
     assert_eq!(at_once.is_closed(), cut.is_closed());
     assert!(!cut.at_boundary() || stream.len() < MAGIC.len() || last == stream.len());
 
-    if let Ok(Some(end)) = line_end(data) {
-        assert_eq!(data.get(end - 1), Some(&b'\n'));
+    let mut decoder = Decoder::new(MAX_FRAME);
+    decoder.extend(&stream);
+    while let Ok(Some(_)) = decoder.next_frame() {}
+    if decoder.next_frame().is_ok() && decoder.started() {
+        assert_eq!(decoder.at_boundary(), cut.at_boundary());
     }
+
+    assert_eq!(line(data, data.len().max(1)), line(data, size), "in pieces of {size}");
+}
+
+/// The line, if it ends.
+fn line(stream: &[u8], size: usize) -> Option<&[u8]> {
+    let mut line = Line::default();
+    let mut read = 0;
+    for piece in stream.chunks(size) {
+        read += piece.len();
+        if let Ok(Some((bytes, end))) = line.push(piece) {
+            assert_eq!(bytes, stream[..read]);
+            assert_eq!(bytes.iter().position(|byte| *byte == b'\n'), Some(end - 1));
+            return Some(&stream[..end]);
+        }
+    }
+    None
 }
 
 /// What is read: the settings that matter, or that there is an error.
@@ -48,10 +68,21 @@ fn greeting(stream: &[u8], size: usize) -> Option<Result<String, ()>> {
             Ok(None) => assert!(read <= MOST, "{read} bytes are kept"),
             Ok(Some(greeting)) => {
                 assert_eq!(greeting.bytes, stream[..read]);
+                assert!(greeting.hello.limits.max_frame >= Limits::LEAST.max_frame);
+                check(&greeting.wanted);
                 return Some(Ok(format!("{:?}", greeting.wanted)));
             }
             Err(_) => return Some(Err(())),
         }
     }
     None
+}
+
+/// What becomes of the arguments and the environment of a process.
+fn check(wanted: &Wanted) {
+    assert!(wanted.python.as_ref().is_none_or(|words| !words.is_empty() && !words[0].is_empty()));
+    for (name, value) in &wanted.env {
+        assert!(!name.is_empty() && !name.contains(['=', '\0']) && !value.contains('\0'));
+    }
+    assert!(wanted.id.chars().count() <= 100);
 }

@@ -48,5 +48,5 @@ pub mod fuzzing {
 
     pub use super::frames::Frames;
     pub use super::greeting::{Greeting, GreetingError, Reading, Wanted};
-    pub use super::stock::line_end;
+    pub use super::stock::Line;
 }

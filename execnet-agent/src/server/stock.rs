@@ -26,30 +26,45 @@ const ENDING: Duration = Duration::from_millis(1_500);
 /// What the interpreter runs: the server's end of the protocol, without the listening.
 const PROGRAM: &str = include_str!("stock.py");
 
-/// Where the line ends, if it does: one past its line feed. An error when it is too long.
-pub fn line_end(bytes: &[u8]) -> Result<Option<usize>, &'static str> {
-    match bytes.iter().position(|byte| *byte == b'\n') {
-        Some(at) if at < MAX_LINE => Ok(Some(at + 1)),
-        None if bytes.len() < MAX_LINE => Ok(None),
-        _ => Err("a line that is too long"),
+/// A line that is under way: bytes in, in any cutting.
+#[derive(Debug, Default)]
+pub struct Line {
+    bytes: Vec<u8>,
+}
+
+impl Line {
+    /// Takes more bytes, and looks at each once. When the line has come to its end, gives all bytes so far, and how many
+    /// of them are the line with its line feed.
+    ///
+    /// # Errors
+    /// It is too long. What is kept is at most such a line and one piece.
+    pub fn push(&mut self, piece: &[u8]) -> Result<Option<(Vec<u8>, usize)>, &'static str> {
+        let before = self.bytes.len();
+        self.bytes.extend_from_slice(piece);
+        match piece.iter().position(|byte| *byte == b'\n') {
+            Some(at) if before + at < MAX_LINE => {
+                Ok(Some((std::mem::take(&mut self.bytes), before + at + 1)))
+            }
+            None if self.bytes.len() < MAX_LINE => Ok(None),
+            _ => Err("a line that is too long"),
+        }
     }
 }
 
 /// Serves one client.
 pub(super) async fn serve(mut client: TcpStream, mut place: Place, shared: &Shared) {
     let config = &shared.config;
-    let mut line = Vec::new();
     let reading = async {
+        let mut line = Line::default();
+        let mut piece = vec![0; PIECE];
         loop {
-            match line_end(&line) {
-                Ok(Some(end)) => return Ok(end),
-                Ok(None) => {}
-                Err(reason) => return Err(reason.to_owned()),
-            }
-            line.reserve(PIECE);
-            match client.read_buf(&mut line).await {
+            match client.read(&mut piece).await {
                 Ok(0) => return Err("hung up before its line".to_owned()),
-                Ok(_) => {}
+                Ok(read) => {
+                    if let Some(read) = line.push(piece.get(..read).unwrap_or_default())? {
+                        return Ok(read);
+                    }
+                }
                 Err(error) => return Err(error.to_string()),
             }
         }
@@ -60,8 +75,8 @@ pub(super) async fn serve(mut client: TcpStream, mut place: Place, shared: &Shar
         () = shared.ending() => return,
     };
     drop(place);
-    let end = match read {
-        Ok(Ok(end)) => end,
+    let (line, end) = match read {
+        Ok(Ok(read)) => read,
         Ok(Err(reason)) => return shared.refuse(&reason),
         Err(_) => {
             return shared.refuse(&format_args!("no line within {:?}", config.handshake_timeout));

@@ -309,10 +309,11 @@ mod tests {
     #[test]
     fn a_frame_is_gone_once_it_was_handed_out_however_it_was_used() {
         let mut decoder = started();
-        for len in [1, 2, 3] {
+        for len in [1, 0, 2, 3] {
             decoder.extend(&data(len));
         }
         drop(decoder.next_frame());
+        assert!(decoder.next_frame().unwrap().unwrap().into_payload().is_empty());
         assert_eq!(decoder.next_frame().unwrap().unwrap().into_payload().len(), 2);
         assert_eq!(decoder.next_frame().unwrap().unwrap().payload().len(), 3);
         assert!(decoder.at_boundary() && decoder.next_frame().unwrap().is_none());

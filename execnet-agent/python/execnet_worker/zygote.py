@@ -11,13 +11,14 @@ import array
 import gc
 import os
 import select
-import signal
 import sys
 import threading  # before the forks: many a program wants it
+from _signal import SIG_DFL, SIGCHLD, SIGINT, SIGKILL, set_wakeup_fd, signal
 from _socket import CMSG_SPACE, SCM_RIGHTS, SOL_SOCKET, socket
 from io import BufferedReader, FileIO
 
-from . import channel, coroutine, execute, explain, lease, main, mux, reader, sources, turn, writer
+# What every worker uses. What else they may come to use, as asyncio, would take longer to load than sixteen to fork.
+from . import channel, execute, lease, main, mux, reader, sources, turn, writer
 
 _PAIR = array.array("i", [0, 0])
 
@@ -34,8 +35,8 @@ class Zygote:
         """Serves until the control socket ends. In a child: gives the descriptors to work on."""
         for fd in self.wake_read, self.wake_write:
             os.set_blocking(fd, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(self.wake_write)
+        signal(SIGCHLD, lambda *_: None)
+        set_wakeup_fd(self.wake_write)
         poll = select.poll()
         poll.register(self.control, select.POLLIN)
         poll.register(self.wake_read, select.POLLIN)
@@ -74,9 +75,9 @@ class Zygote:
         if pid in self.children:
             try:
                 if verb == b"kill":
-                    os.killpg(pid, signal.SIGKILL)
+                    os.killpg(pid, SIGKILL)
                 else:
-                    os.kill(pid, signal.SIGINT)
+                    os.kill(pid, SIGINT)
             except OSError:
                 pass  # it runs as somebody else now; its link ends
 
@@ -87,8 +88,8 @@ class Zygote:
             self.tell("failed %s" % error)
             pid = -1
         if pid == 0:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            set_wakeup_fd(-1)
+            signal(SIGCHLD, SIG_DFL)
             os.setpgid(0, 0)
             for fd in [self.wake_read, self.wake_write] + self.fds:
                 os.close(fd)
@@ -110,7 +111,7 @@ class Zygote:
             if not _has_ended(pid):
                 continue
             try:
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(pid, SIGKILL)
             except OSError:
                 pass
             found, status = os.waitpid(pid, os.WNOHANG)
@@ -127,7 +128,7 @@ class Zygote:
     def end(self):
         for pid in self.children:
             try:
-                os.killpg(pid, signal.SIGKILL)
+                os.killpg(pid, SIGKILL)
             except OSError:
                 pass
         os._exit(0)

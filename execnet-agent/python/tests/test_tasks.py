@@ -186,6 +186,15 @@ class Functions(unittest.TestCase):
 
 
 class Places(unittest.TestCase):
+    def test_the_main_thread_is_the_main_one_whoever_loads_threading(self):
+        with Worker() as far:
+            first = far.exec("channel.receive()\n" + THREAD)
+            self.assertEqual(far.run(THREAD), ([False], None))
+            far.message(first, "go on")
+            self.assertEqual(far.close(first), ([True], None))
+            self.assertEqual(far.run(THREAD), ([True], None))
+            self.assertEqual(far.stderr(), "")
+
     def test_the_main_thread_first_and_threads_beside_it(self):
         with Worker() as far:
             first = far.exec(THREAD + "channel.receive()")

@@ -1,29 +1,17 @@
 //! The `execnet` command as a shell and other programs see it.
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{Lifeline, WATCHDOG, python};
+use common::{Lifeline, WATCHDOG};
+use program::{execnet, popen, run, status, stderr, stdout};
 use serde_json::{Value as Json, json};
-
-fn execnet(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_execnet"));
-    command.args(args).stdin(Stdio::null());
-    command
-}
-
-/// `popen` on a real interpreter.
-fn popen() -> Option<String> {
-    Some(format!("popen//python={}", python()?.display()))
-}
-
-fn run(args: &[&str]) -> Output {
-    execnet(args).output().expect("the command starts")
-}
 
 fn run_with_input(args: &[&str], input: &str) -> Output {
     let mut child = execnet(args)
@@ -34,18 +22,6 @@ fn run_with_input(args: &[&str], input: &str) -> Output {
         .expect("the command starts");
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).unwrap()
-}
-
-fn status(output: &Output) -> i32 {
-    output.status.code().expect("an exit status")
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The `execnet` command with many gateways, and `execnet ping`.
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
@@ -8,22 +10,8 @@ use std::sync::{Arc, Mutex};
 
 use common::{Lifeline, bounded, python};
 use execnet::{Group, StartProgress};
+use program::{execnet, popen, run, status, stderr, stdout};
 use serde_json::Value as Json;
-
-fn execnet(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_execnet"));
-    command.args(args).stdin(Stdio::null());
-    command
-}
-
-/// `popen` on a real interpreter.
-fn popen() -> Option<String> {
-    Some(format!("popen//python={}", python()?.display()))
-}
-
-fn run(args: &[&str]) -> Output {
-    execnet(args).output().expect("the command starts")
-}
 
 /// Runs the command with a file of these lines, whose path replaces `HOSTS`.
 fn run_with_hosts(args: &[&str], hosts: &str) -> Output {
@@ -33,18 +21,6 @@ fn run_with_hosts(args: &[&str], hosts: &str) -> Output {
     let file = file.to_str().unwrap();
     let args: Vec<_> = args.iter().map(|arg| if *arg == "HOSTS" { file } else { arg }).collect();
     run(&args)
-}
-
-fn stdout(output: &Output) -> &str {
-    std::str::from_utf8(&output.stdout).unwrap()
-}
-
-fn stderr(output: &Output) -> &str {
-    std::str::from_utf8(&output.stderr).unwrap()
-}
-
-fn status(output: &Output) -> i32 {
-    output.status.code().expect("an exit status")
 }
 
 fn sorted(text: &str) -> Vec<&str> {

@@ -164,6 +164,7 @@ async fn when_the_warm_interpreter_dies_the_next_gateway_starts_another() {
     .await;
 }
 
+#[cfg(target_os = "linux")]
 #[tokio::test]
 async fn nothing_survives_the_group() {
     everywhere(async |group, spec| {
@@ -173,9 +174,7 @@ async fn nothing_survives_the_group() {
         drop(gateway);
         drop(group);
         for pid in [warm, worker] {
-            while std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty()) {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            tokio::task::spawn_blocking(move || execnet_testing::wait_for_end(pid)).await.unwrap();
         }
     })
     .await;

@@ -18,6 +18,8 @@ pub use lifeline::{Life, Lifeline};
 #[cfg(target_os = "linux")]
 pub use netns::Netns;
 pub use pki::Authority;
+#[cfg(target_os = "linux")]
+pub use process::wait_for_end;
 pub use process::{descendants, is_running, resident};
 pub use py_execnet::{StockServer, py_execnet};
 pub use pythons::{python, pythons};

@@ -40,6 +40,23 @@ pub fn is_running(pid: u32) -> bool {
     parent(pid).is_some()
 }
 
+/// Blocks until a process has ended; one that is yet to be reaped has.
+///
+/// # Panics
+/// It lives on for [`WATCHDOG`](crate::WATCHDOG).
+#[cfg(target_os = "linux")]
+pub fn wait_for_end(pid: u64) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::process::{PidfdFlags, pidfd_open};
+
+    let id = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process");
+    // Of one that is gone there is no descriptor.
+    let Ok(process) = pidfd_open(id, PidfdFlags::empty()) else { return };
+    let mut fds = [PollFd::new(&process, PollFlags::IN)];
+    let limit = Timespec::try_from(crate::WATCHDOG).expect("a time");
+    assert_eq!(poll(&mut fds, Some(&limit)), Ok(1), "process {pid} lives on");
+}
+
 /// Kills a child of ours with all its descendants, also those in sessions of their own. It is left to be reaped.
 pub(crate) fn kill_tree(pid: u32) {
     // Stopped, it starts no more, and what it has started keeps its parent.

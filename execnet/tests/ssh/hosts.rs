@@ -1,8 +1,9 @@
 //! Which host it is, and by which way.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use execnet_testing::Sshd;
 
@@ -151,13 +152,14 @@ async fn few_sessions_are_enough() {
         .arg(&config)
         .args(["-M", "-N", "-o", "BatchMode=yes", "-S"])
         .arg(&control)
-        .arg("web1")
+        // It runs once the socket is there.
+        .args(["-o", "PermitLocalCommand=yes", "-o", "LocalCommand=echo up", "web1"])
+        .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    while !control.exists() {
-        assert!(master.try_wait().unwrap().is_none(), "the master ended\n{}", sshd.log());
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+    let mut up = [0; 3];
+    let read = master.stdout.as_mut().unwrap().read_exact(&mut up);
+    assert!(read.is_ok() && control.exists(), "the master ended\n{}", sshd.log());
     let group = group();
     let shared = format!("ssh=-S {} web1//ssh_config={}", control.display(), config.display());
     let sharing = bounded(group.make_gateway(shared.as_str())).await.unwrap();

@@ -253,7 +253,7 @@ async fn starts_of_several_leave_those_that_have_started_or_none() {
             }
             bounded(group.terminate(PATIENCE)).await.unwrap();
             if done {
-                assert!(times > 2, "{times} polls: too few to show anything");
+                assert!(times > 1, "{times} polls: too few to show anything");
                 break;
             }
         }

@@ -106,7 +106,7 @@ impl Netns {
         let chain = |hook: &str, interface: &str| {
             let begin = format!("chain {hook} {{ type filter hook {hook} priority 0;");
             format!(
-                "{begin} {interface} {} numgen random mod 100 < {percent} counter drop; }}",
+                "{begin} {interface} {} numgen random mod 100 < {percent} counter drop; }};",
                 self.device
             )
         };

@@ -1,6 +1,6 @@
 //! Which host keys are known: the files of sshd(8), `SSH_KNOWN_HOSTS FILE FORMAT`, all of it.
 //!
-//! [`KnownHosts`] reads texts and gives verdicts, without I/O; [`load`] and [`record`] touch the files. What has no I/O is public for the
+//! [`KnownHosts`] reads texts and gives verdicts, without I/O; `load` and `record` touch the files. What has no I/O is public for the
 //! fuzz targets alone.
 
 mod hosts;

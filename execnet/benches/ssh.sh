@@ -1,6 +1,6 @@
 #!/bin/sh
 # Gateways over ssh beside py.execnet and the ssh program: prints tables in Markdown. Arguments go to the benchmark.
-# Leave the machine alone meanwhile; it takes about five minutes after the build.
+# Leave the machine alone meanwhile; it takes about three minutes after the build.
 set -eu
 cd "$(dirname "$0")/../.."
 venv=${CARGO_TARGET_DIR:-target}/bench-ssh-venv

@@ -33,24 +33,18 @@ pub(crate) fn split(ours: UnixStream) -> io::Result<(PairReader, PairWriter)> {
     Ok((reader, PairWriter { stream: ours, waiting: None }))
 }
 
-impl AsyncWrite for PairWriter {
-    fn poll_write(
-        self: Pin<&mut Self>,
+impl PairWriter {
+    /// Writes at once with `now`, or else as soon as it can with `later`.
+    fn poll(
+        &mut self,
         cx: &mut Context<'_>,
-        bytes: &[u8],
+        now: impl FnOnce(&UnixStream) -> io::Result<usize>,
+        later: impl FnOnce(Pin<&mut pipe::Sender>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let Self { stream, waiting } = self.get_mut();
+        let Self { stream, waiting } = self;
         let asked = match waiting {
             Some(asked) => asked,
-            None => match stream.write_vectored(slices) {
+            None => match now(stream) {
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) =>
                 {
@@ -60,9 +54,30 @@ impl AsyncWrite for PairWriter {
                 result => return Poll::Ready(result),
             },
         };
-        let result = ready!(Pin::new(asked).poll_write_vectored(cx, slices));
+        let result = ready!(later(Pin::new(asked), cx));
         *waiting = None;
         Poll::Ready(result)
+    }
+}
+
+impl AsyncWrite for PairWriter {
+    /// Not by a vector of one, which costs the system more.
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let now = |mut stream: &UnixStream| stream.write(bytes);
+        self.get_mut().poll(cx, now, |asked, cx| asked.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let now = |mut stream: &UnixStream| stream.write_vectored(slices);
+        self.get_mut().poll(cx, now, |asked, cx| asked.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -71,6 +71,12 @@ impl ConnectError {
         Self::Other { stage, fault, message: message.into(), source }
     }
 
+    /// What the system refuses on the way to this program.
+    #[cfg(unix)]
+    pub(crate) fn system(program: impl Into<String>, source: io::Error) -> Self {
+        Self::Spawn { program: program.into(), fault: SpawnFault::System, source }
+    }
+
     /// How far the attempt came.
     pub fn stage(&self) -> Stage {
         match self {

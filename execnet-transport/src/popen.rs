@@ -139,11 +139,6 @@ impl Popen {
         })
     }
 
-    fn system(&self, source: io::Error) -> ConnectError {
-        let program = self.program().to_string_lossy().into_owned();
-        ConnectError::Spawn { program, fault: SpawnFault::System, source }
-    }
-
     /// All that can fail beforehand is done beforehand.
     fn start(&self) -> io::Result<Child> {
         let (stream, theirs) = UnixStream::pair()?;
@@ -223,7 +218,8 @@ impl Transport for Popen {
     fn connect(&self) -> BoxFuture<'_, Result<Link, ConnectError>> {
         Box::pin(async {
             let Child { stream, stderr, guard } = self.spawn()?;
-            let (reader, writer) = pair::split(stream).map_err(|source| self.system(source))?;
+            let system = |source| ConnectError::system(self.program().to_string_lossy(), source);
+            let (reader, writer) = pair::split(stream).map_err(system)?;
             Ok(Link::new(reader, writer, guard)
                 .with_stderr(Stderr::with_limit(stderr, self.stderr_limit))
                 .with_bootstrap(self.bootstrap))

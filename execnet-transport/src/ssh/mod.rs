@@ -10,6 +10,8 @@ pub use config::{AddressFamily, Config, NeedsOpenSsh, StrictHostKey};
 mod error;
 mod resolve;
 mod settings;
+mod tokens;
+mod words;
 pub use error::SshError;
 
 mod openssh;

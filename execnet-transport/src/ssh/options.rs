@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::SshError;
+use super::words::Words;
 
 /// Which host is meant, and what is to be different from the user's configuration.
 ///
@@ -38,7 +39,11 @@ impl Options {
     pub fn new(host: impl Into<String>) -> Result<Self, OptionsError> {
         let host = host.into();
         check_host(&host, &host)?;
-        Ok(Self {
+        Ok(Self::unchecked(host))
+    }
+
+    pub(super) fn unchecked(host: String) -> Self {
+        Self {
             host,
             user: None,
             port: None,
@@ -47,7 +52,7 @@ impl Options {
             jump: None,
             settings: Vec::new(),
             flags: Vec::new(),
-        })
+        }
     }
 
     /// Reads the words that the `ssh` program would be given: options, and one host as `host`, `user@host`
@@ -62,22 +67,7 @@ impl Options {
     /// An option is unknown or lacks its value, there is no host or one that begins with `-`, or words follow that
     /// would be a command. The error names the word.
     pub fn parse<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> Result<Self, OptionsError> {
-        let mut parsed = Parsed::default();
-        let mut words = words.into_iter();
-        // After `--` a word is no option, whatever it begins with.
-        let mut options_end = false;
-        while let Some(word) = words.next() {
-            let word = word.as_ref();
-            match word.strip_prefix('-') {
-                Some("-") if !options_end => options_end = true,
-                Some(letters) if !options_end && !letters.is_empty() => {
-                    let mut next = || words.next().map(|next| next.as_ref().to_owned());
-                    parsed.cluster(word, letters, &mut next)?;
-                }
-                _ => parsed.destination(word)?,
-            }
-        }
-        parsed.finish()
+        Words::read(words)
     }
 
     /// The host as it was asked for.
@@ -199,6 +189,12 @@ pub struct OptionsError {
     pub fault: OptionsFault,
 }
 
+impl OptionsError {
+    pub(super) fn new(word: &str, fault: OptionsFault) -> Self {
+        Self { word: word.to_owned(), fault }
+    }
+}
+
 /// What the matter is with a word, with the way out in its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -242,164 +238,12 @@ impl fmt::Display for OptionsFault {
     }
 }
 
-fn check_host(word: &str, host: &str) -> Result<(), OptionsError> {
+pub(super) fn check_host(word: &str, host: &str) -> Result<(), OptionsError> {
     let bad = |c: char| c.is_whitespace() || c.is_control();
     if host.is_empty() || host.starts_with('-') || host.contains(bad) {
-        return Err(error(word, OptionsFault::BadHost));
+        return Err(OptionsError::new(word, OptionsFault::BadHost));
     }
     Ok(())
-}
-
-fn error(word: &str, fault: OptionsFault) -> OptionsError {
-    OptionsError { word: word.to_owned(), fault }
-}
-
-/// What has been read so far.
-#[derive(Default)]
-struct Parsed {
-    host: Option<String>,
-    user: Option<String>,
-    port: Option<u16>,
-    config_file: Option<PathBuf>,
-    identity_files: Vec<PathBuf>,
-    jump: Option<String>,
-    settings: Vec<(String, String)>,
-    flags: Vec<char>,
-}
-
-impl Parsed {
-    /// Reads the letters of one word, such as `-4vp22`, taking its value from the next word if need be.
-    fn cluster(
-        &mut self,
-        word: &str,
-        letters: &str,
-        next: &mut dyn FnMut() -> Option<String>,
-    ) -> Result<(), OptionsError> {
-        let mut rest = letters.chars();
-        while let Some(letter) = rest.next() {
-            match letter {
-                // There is never a terminal anyway.
-                'T' => {}
-                '4' | '6' | 'A' | 'a' | 'C' | 'K' | 'k' | 'q' | 'v' | 'X' | 'x' | 'Y' => {
-                    self.flags.push(letter);
-                }
-                'B' | 'b' | 'c' | 'F' | 'I' | 'i' | 'J' | 'l' | 'm' | 'o' | 'P' | 'p' | 'S' => {
-                    let attached = rest.as_str();
-                    let value =
-                        if attached.is_empty() { next() } else { Some(attached.to_owned()) };
-                    let value = value.filter(|value| !value.is_empty());
-                    let value = value.ok_or_else(|| error(word, OptionsFault::NoValue(letter)))?;
-                    return self.valued(letter, value);
-                }
-                'D' | 'E' | 'e' | 'f' | 'G' | 'g' | 'L' | 'M' | 'N' | 'n' | 'O' | 'Q' | 'R'
-                | 's' | 't' | 'V' | 'W' | 'w' | 'y' => {
-                    return Err(error(word, OptionsFault::NotHere(letter)));
-                }
-                _ => return Err(error(word, OptionsFault::Unknown(letter))),
-            }
-        }
-        Ok(())
-    }
-
-    fn valued(&mut self, letter: char, value: String) -> Result<(), OptionsError> {
-        let keyword = match letter {
-            'p' => return self.set_port(&value, &value),
-            'l' => {
-                // As in ssh, the first one counts.
-                self.user.get_or_insert(value);
-                return Ok(());
-            }
-            'F' => {
-                self.config_file = Some(value.into());
-                return Ok(());
-            }
-            'i' => {
-                self.identity_files.push(value.into());
-                return Ok(());
-            }
-            'J' => {
-                self.jump.get_or_insert(value);
-                return Ok(());
-            }
-            'o' => {
-                let (keyword, value) = setting(&value)?;
-                self.settings.push((keyword, value));
-                return Ok(());
-            }
-            // The others are short for a keyword.
-            'B' => "BindInterface",
-            'b' => "BindAddress",
-            'c' => "Ciphers",
-            'I' => "PKCS11Provider",
-            'm' => "MACs",
-            'P' => "Tag",
-            _ => "ControlPath",
-        };
-        self.settings.push((keyword.to_owned(), value));
-        Ok(())
-    }
-
-    fn destination(&mut self, word: &str) -> Result<(), OptionsError> {
-        if self.host.is_some() {
-            return Err(error(word, OptionsFault::SecondHost));
-        }
-        let (user, host) = match word.strip_prefix("ssh://") {
-            Some(rest) => {
-                let rest = rest.strip_suffix('/').unwrap_or(rest);
-                let (user, place) = split_user(rest);
-                let (host, port) = split_port(place);
-                if let Some(port) = port {
-                    self.set_port(word, port)?;
-                }
-                (user, host)
-            }
-            None => split_user(word),
-        };
-        check_host(word, host)?;
-        if let Some(user) = user {
-            if user.is_empty() {
-                return Err(error(word, OptionsFault::BadHost));
-            }
-            self.user.get_or_insert(user.to_owned());
-        }
-        self.host = Some(host.to_owned());
-        Ok(())
-    }
-
-    fn set_port(&mut self, word: &str, port: &str) -> Result<(), OptionsError> {
-        let number = port.parse().ok().filter(|port| *port != 0);
-        let number = number.ok_or_else(|| error(word, OptionsFault::BadPort))?;
-        self.port.get_or_insert(number);
-        Ok(())
-    }
-
-    fn finish(self) -> Result<Options, OptionsError> {
-        let host = self.host.ok_or_else(|| error("", OptionsFault::NoHost))?;
-        Ok(Options {
-            host,
-            user: self.user,
-            port: self.port,
-            config_file: self.config_file,
-            identity_files: self.identity_files,
-            jump: self.jump,
-            settings: self.settings,
-            flags: self.flags,
-        })
-    }
-}
-
-/// `KEYWORD=VALUE`, or `KEYWORD VALUE` as a configuration file has it.
-fn setting(text: &str) -> Result<(String, String), OptionsError> {
-    let text = text.trim();
-    let at = text.find(|c: char| c == '=' || c.is_whitespace());
-    let (keyword, rest) = text.split_at(at.unwrap_or(text.len()));
-    let rest = rest.trim_start();
-    let value = rest.strip_prefix('=').unwrap_or(rest).trim_start();
-    let named = !keyword.is_empty() && keyword.chars().all(|c| c.is_ascii_alphanumeric());
-    if !named || value.is_empty() {
-        return Err(error(text, OptionsFault::BadSetting));
-    }
-    Ok((keyword.to_owned(), value.to_owned()))
 }
 
 /// A path with `~/` in front, written out.
@@ -407,25 +251,6 @@ fn in_home(path: &Path) -> PathBuf {
     match path.strip_prefix("~") {
         Ok(rest) => std::env::home_dir().unwrap_or_default().join(rest),
         Err(_) => path.to_owned(),
-    }
-}
-
-/// The user is all before the last `@`: some have one in their names.
-pub(super) fn split_user(text: &str) -> (Option<&str>, &str) {
-    match text.rsplit_once('@') {
-        Some((user, host)) => (Some(user), host),
-        None => (None, text),
-    }
-}
-
-/// `host`, `host:port`, `[v6]`, `[v6]:port`.
-pub(super) fn split_port(text: &str) -> (&str, Option<&str>) {
-    if let Some((host, rest)) = text.strip_prefix('[').and_then(|text| text.split_once(']')) {
-        return (host, rest.strip_prefix(':'));
-    }
-    match text.split_once(':') {
-        Some((host, port)) if !port.contains(':') => (host, Some(port)),
-        _ => (text, None),
     }
 }
 

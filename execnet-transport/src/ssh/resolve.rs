@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::options::{split_port, split_user};
 use super::settings::Settings;
+use super::words::{split_port, split_user};
 use super::{Config, Options, SshError};
 use crate::{BoxFuture, ConnectError, Ending, Link, Popen, SpawnFault, Stage, Transport};
 

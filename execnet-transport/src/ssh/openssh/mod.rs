@@ -12,8 +12,7 @@ use self::log::{Errors, Fifo};
 use super::{Config, Options, SshError, StrictHostKey};
 use crate::pair;
 use crate::{
-    Bootstrap, BoxFuture, ConnectError, Ending, FarEnd, Guard, Link, Popen, SpawnFault, Stderr,
-    Transport,
+    Bootstrap, BoxFuture, ConnectError, Ending, FarEnd, Guard, Link, Popen, Stderr, Transport,
 };
 
 /// A far end that is a command on another host, reached by the `ssh` program.
@@ -133,11 +132,7 @@ impl OpenSsh {
 
     async fn start(&self) -> Result<Link, ConnectError> {
         self.options.check_files()?;
-        let system = |source| ConnectError::Spawn {
-            program: "ssh".to_owned(),
-            fault: SpawnFault::System,
-            source,
-        };
+        let system = |source| ConnectError::system("ssh", source);
         let fifo = Fifo::new().map_err(system)?;
         let child = self.program(&fifo).spawn()?;
         let (reader, writer) = pair::split(child.stream).map_err(system)?;

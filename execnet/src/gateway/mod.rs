@@ -202,7 +202,7 @@ impl Gateway {
         }
     }
 
-    /// What the far end prints, from what is still kept of the start on, beside what the group's [`Output`] gets.
+    /// What the far end prints, from what is still kept of the start on, beside what the group's [`Output`](crate::Output) gets.
     #[must_use]
     pub fn output(&self) -> OutputStream {
         OutputStream::new(&self.0.stderr)

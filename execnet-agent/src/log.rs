@@ -21,6 +21,8 @@ pub(crate) fn init(usual: Option<&str>) -> Result<(), String> {
         .with_env_filter(filter)
         .with_ansi(ansi)
         .with_writer(io::stderr)
+        // It would complain to stderr, and panic where the disk of the log is full or its reader has gone.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

@@ -6,7 +6,7 @@ mod log;
 mod serve;
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use args::{Args, Command, TokenCommand};
@@ -56,8 +56,7 @@ async fn run(command: Command) -> Outcome {
         Command::Stdio => match execnet_agent::Agent::builder().build().stdio().await {
             Ok(()) => Outcome::Success,
             Err(error) => {
-                // The controller, and with it the reader of our standard error, may be gone.
-                let _ = writeln!(std::io::stderr(), "{}", error.report());
+                let _ = writeln!(io::stderr(), "{}", error.report());
                 Outcome::Failed
             }
         },
@@ -65,24 +64,26 @@ async fn run(command: Command) -> Outcome {
         Command::Token { command: TokenCommand::New { file } } => {
             let token = Token::generate();
             match token.write_new(&file) {
-                Ok(()) => {
-                    println!("{}: token {}", file.display(), token.id());
-                    Outcome::Success
-                }
+                Ok(()) => print(format_args!("{}: token {}\n", file.display(), token.id())),
                 Err(error) => fail(error),
             }
         }
-        Command::Script => {
-            print!("{}", execnet_agent::server_script());
-            Outcome::Success
-        }
+        Command::Script => print(execnet_agent::server_script()),
         Command::Status { control } => match execnet_agent::server::status(&control).await {
-            Ok(line) => {
-                print!("{line}");
-                Outcome::Success
-            }
+            Ok(line) => print(line),
             Err(error) => fail(format_args!("{}: {error}", control.display())),
         },
+    }
+}
+
+/// Prints to standard output. A reader that has seen enough is no error.
+fn print(text: impl Display) -> Outcome {
+    let mut out = io::stdout().lock();
+    match write!(out, "{text}").and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            fail(format_args!("cannot write to stdout: {error}"))
+        }
+        _ => Outcome::Success,
     }
 }
 
@@ -91,6 +92,7 @@ fn fail(message: impl Display) -> Outcome {
     Outcome::Failed
 }
 
+/// Whoever would read it may be gone: the exit status says the rest.
 fn complain(message: impl Display) {
-    eprintln!("execnet-agent: {message}");
+    let _ = writeln!(io::stderr(), "execnet-agent: {message}");
 }

@@ -4,6 +4,7 @@ mod common;
 #[path = "common/program.rs"]
 mod program;
 
+use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -251,6 +252,22 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     child.stdout.take().unwrap().read_exact(&mut first).unwrap();
     assert_eq!(&first, b"0\n");
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_stderr_that_takes_nothing_changes_nothing() {
+    let Some(popen) = popen() else { return };
+    for (code, said, left_with) in [("channel.send(1)", "1\n", 0), ("1/0", "", 1)] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut command = execnet(&["exec", "-c", code, &popen]);
+        let output = command.env("EXECNET_LOG", "debug").stderr(full).output().unwrap();
+        assert_eq!((stdout(&output), status(&output)), (said, left_with), "{code}");
+    }
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    assert_eq!(
+        execnet(&["exec", "-c", "1", "popem"]).stderr(full).status().unwrap().code(),
+        Some(64)
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The server in Python, with every interpreter that has TLS 1.3.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,6 +27,23 @@ fn printed(secret: &Secret) -> PathBuf {
     let file = secret.dir.path().join("server.py");
     std::fs::write(&file, output.stdout).unwrap();
     file
+}
+
+#[test]
+fn it_is_printed_as_far_as_somebody_reads() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = agent().arg("script").stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let output = agent().arg("script").stdout(full).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        (output.status.code(), said.contains("cannot write to stdout")),
+        (Some(1), true),
+        "{said}"
+    );
 }
 
 fn start(python: &Path, secret: &Secret) -> Script {

@@ -30,6 +30,19 @@ async fn sigterm_takes_no_more_and_lets_those_go_on_that_are_there() {
 }
 
 #[tokio::test]
+async fn a_log_that_takes_nothing_ends_nothing() {
+    let secret = secret();
+    let mut served = Served::start_within("exec 2>/dev/full", &secret.args());
+    let group = group();
+    let gateway = bounded(group.make_gateway(secret.spec(&served).as_str())).await.unwrap();
+    let mut channel = gateway.remote_exec("channel.send(7)").await.unwrap();
+    assert_eq!(bounded(channel.receive::<i64>()).await.unwrap(), 7);
+    bounded(gateway.exit(WATCHDOG)).await;
+    served.signal("TERM");
+    assert!(served.wait().success());
+}
+
+#[tokio::test]
 async fn a_second_sigterm_ends_at_once_and_says_so() {
     let secret = secret();
     let mut served = secret.serve(&["--drain-timeout", "1h"]);

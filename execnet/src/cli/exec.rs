@@ -280,12 +280,13 @@ pub(super) fn report(gateway: &Gateway, error: &ReceiveError, several: bool) -> 
     match error {
         ReceiveError::End => Outcome::Success,
         ReceiveError::Remote(error) => {
+            let mut err = io::stderr().lock();
             for line in error.to_string().lines() {
-                if several {
-                    eprintln!("{}: {line}", gateway.id());
-                } else {
-                    eprintln!("{line}");
-                }
+                // The exit status tells it to those who do not read this.
+                let _ = match several {
+                    true => writeln!(err, "{}: {line}", gateway.id()),
+                    false => writeln!(err, "{line}"),
+                };
             }
             Outcome::RemoteError
         }

@@ -24,6 +24,8 @@ pub(super) fn init() -> Result<(), String> {
         .with_env_filter(filter)
         .with_ansi(ansi)
         .with_writer(io::stderr)
+        // It would complain to stderr, and panic where the disk of the log is full or its reader has gone.
+        .log_internal_errors(false)
         .init();
     Ok(())
 }

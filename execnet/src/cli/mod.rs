@@ -14,7 +14,7 @@ mod prompt;
 mod signal;
 
 use std::fmt::Display;
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -125,8 +125,9 @@ fn outcome_of_exec(error: &ExecError) -> Outcome {
     }
 }
 
+/// Whoever would read it may be gone: the exit status says the rest.
 fn complain(message: impl Display) {
-    eprintln!("execnet: {message}");
+    let _ = writeln!(io::stderr(), "execnet: {message}");
 }
 
 /// What a failed write to stdout means: a reader that has seen enough is no error.

@@ -35,7 +35,11 @@ class SimpleQueue:
                 self._awaken()  # the next one; also when an interrupt kept this one from its item
 
     def qsize(self):
-        return len(self._items)
+        """How many there are; whoever waits has been woken for them."""
+        size = len(self._items)
+        if size:
+            self._awaken()  # an interrupt may have kept `put` from that
+        return size
 
     def _awaken(self):
         try:

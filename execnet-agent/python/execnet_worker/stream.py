@@ -88,13 +88,15 @@ class Stream(Account):
     def push(self, kind, payload=b""):
         """Queues a message, EOF or CLOSE."""
         self.outbox.append((kind, payload))
+        connection = self.connection
         try:
-            # Whoever takes that out of the queue finds this one as well.
-            if self.connection.queue[-1] is self:
+            # Whoever takes that out of the queue finds this one as well; unless an interrupt kept
+            # the thread that put it there from ringing.
+            if connection.queue[-1] is self and connection.bell.qsize():
                 return
         except IndexError:
             pass
-        self.connection.put(self)
+        connection.put(self)
 
     def push_close(self, payload=b""):
         """Sends CLOSE, at once if nothing stands before it."""

@@ -5,7 +5,7 @@ import socket
 import unittest
 from time import monotonic, sleep
 
-from execnet_worker import cbor, lease, turn
+from execnet_worker import cbor, lease, simplequeue, turn
 from execnet_worker.channel import EndOfChannel, TimeoutError
 from execnet_worker.frame import CBOR, CLOSE, CREDIT, DATA, EOF, LIMITS, PING, PONG, frame
 from execnet_worker.stream import SimpleQueue
@@ -301,6 +301,29 @@ class Writing(unittest.TestCase):
             seen[number] += 1
         for thread in threads:
             self.assertIsNone(thread.get())
+
+
+class Ringing(unittest.TestCase):
+    """Who hands something to another thread is interrupted before it has woken that one."""
+
+    def test_the_next_message_wakes_the_writer(self):
+        with LocalWorker() as far:
+            number, channel = far.open()
+            stream = channel._stream
+            until(lambda: far.connection.turns.newest().over)
+            stream.outbox.append((DATA, b"interrupted"))
+            far.connection.queue.append(stream)
+            channel.send(b"next")
+            self.assertEqual(far.expect(DATA, number), b"interrupted")
+            self.assertEqual(far.expect(DATA, number), b"next")
+
+    def test_who_finds_something_in_a_queue_wakes_whoever_waits(self):
+        queue = simplequeue.SimpleQueue()
+        waiting = in_thread(queue.get)
+        until(queue._wake.locked)
+        queue._items.append("interrupted")
+        self.assertTrue(queue.qsize() or not waiting.is_alive())
+        self.assertEqual(waiting.get(), "interrupted")
 
 
 class Storms(unittest.TestCase):

@@ -185,9 +185,12 @@ async fn systemd_is_told() {
 async fn an_idle_connection_is_ended() {
     let secret = secret();
     let mut served = secret.serve(&["--idle-timeout", "1s"]);
-    let gateway = bounded(group().make_gateway(secret.spec(&served).as_str())).await.unwrap();
-    let lost = bounded(gateway.lost()).await;
-    assert!(lost.to_string().contains("nothing happened for 1s"), "{lost}");
+    let told = match bounded(group().make_gateway(secret.spec(&served).as_str())).await {
+        Ok(gateway) => bounded(gateway.lost()).await.to_string(),
+        // On a busy machine the worker's start is idleness enough.
+        Err(error) => error.to_string(),
+    };
+    assert!(told.contains("nothing happened for 1s"), "{told}");
     served.logged(&["ended", "nothing happened for 1s"]);
 }
 

@@ -58,7 +58,8 @@ fn input_is_sent_then_finished() {
 
     let output = run_with_input(&["exec", "-c", code, "--input", "-", &popen], "1\n{oops\n");
     assert_eq!(status(&output), 64);
-    assert!(stderr(&output).contains("input line 2"), "{}", stderr(&output));
+    let said = "execnet: input line 2: column 2: key must be a string\n";
+    assert_eq!(stderr(&output), said);
     let output = run(&["exec", "-c", code, "--input", "/no/such/file", &popen]);
     assert_eq!(status(&output), 74);
 }

@@ -236,7 +236,7 @@ async fn send_input(path: &Path, mut senders: Vec<Sender>) -> Outcome {
         if line.trim().is_empty() {
             continue;
         }
-        let parsed = serde_json::from_str(&line).map_err(|error| error.to_string());
+        let parsed = serde_json::from_str(&line).map_err(|error| misread(&error));
         let value = match parsed.and_then(json::to_value) {
             Ok(value) => value,
             Err(error) => {
@@ -251,6 +251,13 @@ async fn send_input(path: &Path, mut senders: Vec<Sender>) -> Outcome {
         }
     }
     Outcome::Success
+}
+
+/// What is wrong with a line, without the parser's own count of lines: it saw but this one.
+fn misread(error: &serde_json::Error) -> String {
+    let (text, column) = (error.to_string(), error.column());
+    let place = format!(" at line {} column {column}", error.line());
+    format!("column {column}: {}", text.strip_suffix(&place).unwrap_or(&text))
 }
 
 /// Prints an item, at once: one line, a str as it is, anything else as Python's repr.

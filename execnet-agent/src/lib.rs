@@ -15,6 +15,10 @@ pub use script::{server_module, server_script};
 /// The argument with which a gateway starts a program that is its own agent; `run_if_agent` (feature `native`) looks for it.
 pub const AGENT_ARGUMENT: &str = "execnet-agent-stdio";
 
+// What they read first.
+#[cfg(all(any(feature = "native", feature = "server"), unix))]
+mod first_frame;
+
 // What becomes of their processes when they are killed.
 #[cfg(all(any(feature = "native", feature = "server"), unix))]
 mod guardian;

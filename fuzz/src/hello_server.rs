@@ -1,7 +1,7 @@
 //! What a server reads of somebody whom it does not know yet: a greeting, frames by their headers, a line of py.execnet.
 
 use execnet_agent::server::fuzzing::{Frames, Line, Reading, Wanted};
-use execnet_proto::{Decoder, HEADER_LEN, Limits, MAGIC, MAX_FRAME};
+use execnet_proto::{Decoder, HEADER_LEN, Kind, Limits, MAGIC, MAX_FRAME};
 
 /// As the server has it, with a piece of its reads on top.
 const MOST: usize = (128 << 10) + (16 << 10) + MAGIC.len() + HEADER_LEN;
@@ -65,7 +65,14 @@ fn greeting(stream: &[u8], size: usize) -> Option<Result<String, ()>> {
     for piece in stream.chunks(size) {
         read += piece.len();
         match reading.push(piece) {
-            Ok(None) => assert!(read <= MOST, "{read} bytes are kept"),
+            Ok(None) => {
+                assert!(read <= MOST, "{read} bytes are kept");
+                let first = stream[..read].get(MAGIC.len());
+                assert!(
+                    first.is_none_or(|kind| *kind == Kind::Hello.to_byte()),
+                    "{first:?} is kept"
+                );
+            }
             Ok(Some(greeting)) => {
                 assert_eq!(greeting.bytes, stream[..read]);
                 assert!(greeting.hello.limits.max_frame >= Limits::LEAST.max_frame);

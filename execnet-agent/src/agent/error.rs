@@ -15,6 +15,9 @@ pub enum ServeError {
     /// The link begins with something else than a HELLO.
     #[error("the link does not begin with the protocol")]
     NoHello(#[source] FrameError),
+    /// Another frame stands in front of the HELLO.
+    #[error("the first frame is of the kind {0:#04x}, no HELLO")]
+    NotHello(u8),
     /// The link ended within the HELLO.
     #[error("the link ended within the controller's first words")]
     CutOff,

@@ -5,10 +5,11 @@ use std::env;
 use std::io::Cursor;
 
 use bytes::{Bytes, BytesMut};
-use execnet_proto::{Decoder, Fault, Frame, Hello, Limits, MAGIC, Value};
+use execnet_proto::{Decoder, Fault, Frame, Hello, MAGIC, Value};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::ServeError;
+use crate::first_frame::{MAX_HELLO, not_hello};
 
 /// What a connection's settings may change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,16 +24,18 @@ pub(super) enum Scope {
 pub(super) async fn read<R: AsyncRead + Unpin>(
     reader: &mut R,
 ) -> Result<Option<(Hello, Cursor<Bytes>)>, ServeError> {
-    let mut decoder = Decoder::new(Limits::LEAST.max_frame);
+    let mut decoder = Decoder::new(MAX_HELLO);
     let mut seen = BytesMut::new();
     loop {
+        if let Some(kind) = not_hello(&seen) {
+            return Err(ServeError::NotHello(kind));
+        }
         if let Some(frame) = decoder.next_frame().map_err(ServeError::NoHello)? {
-            let hello = match frame.parse().map_err(ServeError::NoHello)? {
-                Frame::Hello(hello) => *hello,
-                // The multiplexer reads it again, and says why it cannot be first.
-                _ => Hello::new(Limits::LEAST),
+            let kind = frame.header().kind.to_byte();
+            return match frame.parse().map_err(ServeError::NoHello)? {
+                Frame::Hello(hello) => Ok(Some((*hello, Cursor::new(seen.freeze())))),
+                _ => Err(ServeError::NotHello(kind)),
             };
-            return Ok(Some((hello, Cursor::new(seen.freeze()))));
         }
         let before = seen.len();
         if reader.read_buf(&mut seen).await? == 0 {

@@ -6,8 +6,7 @@ use execnet_proto::{Decoder, Frame, FrameError, Hello, Value};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::timeout;
 
-/// The longest HELLO, as the Python worker has it: settings may be long.
-const MAX_HELLO: u32 = 128 << 10;
+use crate::first_frame::{MAX_HELLO, not_hello};
 
 /// What a client said first, word for word, and what of it concerns a server.
 #[derive(Debug)]
@@ -51,8 +50,8 @@ pub enum GreetingError {
     #[error("no HELLO")]
     Frame(#[from] FrameError),
     /// It began with another frame.
-    #[error("the first frame is {0}, no HELLO")]
-    NotHello(execnet_proto::Kind),
+    #[error("the first frame is of the kind {0:#04x}, no HELLO")]
+    NotHello(u8),
     /// A setting of its HELLO is of the wrong type.
     #[error("the setting {0}")]
     Setting(String),
@@ -79,8 +78,11 @@ impl Reading {
     pub fn push(&mut self, piece: &[u8]) -> Result<Option<Greeting>, GreetingError> {
         self.decoder.extend(piece);
         self.bytes.extend_from_slice(piece);
+        if let Some(kind) = not_hello(&self.bytes) {
+            return Err(GreetingError::NotHello(kind));
+        }
         let Some(frame) = self.decoder.next_frame()? else { return Ok(None) };
-        let kind = frame.header().kind;
+        let kind = frame.header().kind.to_byte();
         let Frame::Hello(hello) = frame.parse()? else { return Err(GreetingError::NotHello(kind)) };
         let wanted = Wanted::new(&hello).map_err(GreetingError::Setting)?;
         Ok(Some(Greeting { bytes: std::mem::take(&mut self.bytes), hello: *hello, wanted }))
@@ -233,5 +235,9 @@ mod tests {
         claim.extend(b"\x01\xff\xff\xff\0\0\0\0");
         assert!(matches!(Reading::default().push(&claim), Err(GreetingError::Frame(_))));
         assert!(Reading::default().push(b"GET / HTTP/1.1").is_err());
+        // Frames that may be ignored elsewhere would be kept without end.
+        let ignored = [&MAGIC[..], b"\x83\0\0\0\0\0\0\0"].concat();
+        let read = Reading::default().push(&ignored);
+        assert!(matches!(read, Err(GreetingError::NotHello(0x83))), "{read:?}");
     }
 }

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use execnet_agent::{Agent, Context, ServeError};
 use execnet_channel::proto::{Terminate, Value};
 use execnet_channel::{ConnectionError, ReceiveError};
+use execnet_testing::WATCHDOG;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex, split};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::support::{connect, connect_with, result};
 
@@ -151,6 +153,13 @@ async fn facts_tell_what_it_is() {
 }
 
 #[tokio::test]
+async fn settings_may_be_longer_than_other_frames() {
+    let long = "x".repeat(100 << 10);
+    let near = connect_with(&Agent::builder().build(), [("note", long.into())]);
+    near.mux.peer().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_no_protocol_is_answered_and_left() {
     let agent = Agent::builder().build();
     for bytes in
@@ -166,6 +175,13 @@ async fn what_is_no_protocol_is_answered_and_left() {
         near.read_to_end(&mut answer).await.unwrap();
         assert!(answer.starts_with(b"\x89EXN\r\n\x1a\n"), "{answer:?}");
     }
+    // What may be ignored elsewhere is not waited out here: it would be kept without end.
+    let (mut near, far) = duplex(64 << 10);
+    let (reader, writer) = split(far);
+    near.write_all(b"\x89EXN\r\n\x1a\n\x83\0\0\0\0\0\0\0").await.unwrap();
+    let served = timeout(WATCHDOG, agent.serve(reader, writer)).await;
+    let error = served.expect("an end").unwrap_err();
+    assert!(matches!(error, ServeError::NotHello(0x83)), "{error}");
     // Nobody came: that is no error.
     let (near, far) = duplex(64);
     drop(near);

@@ -40,6 +40,11 @@ impl Gateway {
 }
 
 impl Command {
+    /// One more argument.
+    pub fn arg(self, arg: impl Into<String>) -> Self {
+        Self(self.0.arg(arg))
+    }
+
     /// More arguments.
     pub fn args<A: Into<String>>(self, args: impl IntoIterator<Item = A>) -> Self {
         Self(self.0.args(args))
@@ -139,6 +144,12 @@ impl Process {
         self.inner.pid()
     }
 
+    /// The gateway on whose machine it runs.
+    #[must_use]
+    pub fn gateway(&self) -> Gateway {
+        Gateway(self.inner.gateway().clone())
+    }
+
     /// Waits for the program's end, after closing its standard input unless that was taken.
     ///
     /// # Errors
@@ -155,6 +166,17 @@ impl Process {
     pub fn wait_timeout(&mut self, limit: Duration) -> Result<Option<Ending>, CommandError> {
         self.stdin = None;
         wait_timeout(limit, self.inner.wait()).transpose()
+    }
+
+    /// Closes standard input, collects what the program writes, and waits for its end.
+    ///
+    /// # Errors
+    /// The gateway ended before the program did.
+    pub fn wait_with_output(mut self) -> Result<CommandOutput, CommandError> {
+        self.stdin = None;
+        self.inner.stdout = self.stdout.take().map(ChannelReader::into_async);
+        self.inner.stderr = self.stderr.take().map(ChannelReader::into_async);
+        wait(self.inner.wait_with_output())
     }
 
     /// Sends a signal, by its number on that machine, to the program's process group.

@@ -49,6 +49,10 @@ impl ChannelReader {
         Self { inner, limit: Duration::MAX }
     }
 
+    pub(super) fn into_async(self) -> crate::ChannelReader {
+        self.inner
+    }
+
     /// How long each read may wait for bytes; default for ever. Then it fails with [`io::ErrorKind::TimedOut`], and nothing
     /// is lost.
     pub fn set_timeout(&mut self, limit: Option<Duration>) {

@@ -8,7 +8,7 @@ use execnet_xspec::{SpecError, XSpec};
 
 use super::runtime::wait;
 use super::{Channel, Gateway, MultiChannel};
-use crate::{ExecError, GatewayError, Output, Source, StartProgress, TerminateError};
+use crate::{ExecError, GatewayError, Output, Scheme, Source, StartProgress, TerminateError};
 
 /// Gateways with ids of their own: [`crate::Group`] for threads.
 ///
@@ -65,6 +65,16 @@ impl GroupBuilder {
     /// How long a gateway may take from its start to the worker's first words; default 30 s.
     pub fn start_timeout(self, limit: Duration) -> Self {
         Self(self.0.start_timeout(limit))
+    }
+
+    /// How many gateways start at the same time; see [`crate::GroupBuilder::start_limit`].
+    pub fn start_limit(self, gateways: usize) -> Self {
+        Self(self.0.start_limit(gateways))
+    }
+
+    /// Adds a type of gateway of your own; see [`crate::GroupBuilder::scheme`]. Its transport runs on execnet's runtime.
+    pub fn scheme(self, scheme: Scheme) -> Self {
+        Self(self.0.scheme(scheme))
     }
 
     /// See [`execnet::GroupBuilder::on_start`](crate::GroupBuilder::on_start).

@@ -48,7 +48,9 @@ const READ_LATER: &str = "
 fn writing_in_time_loses_nothing_and_what_was_written_needs_no_flush() {
     on_one(|gw| {
         let read_now = || {
-            let source = "channel.gateway.event.set()";
+            let source = "import time\n\
+                 while not hasattr(channel.gateway, 'event'): time.sleep(0.001)\n\
+                 channel.gateway.event.set()";
             gw.remote_exec(source).unwrap().wait_close().unwrap();
         };
         let chunk = |n: usize| vec![n as u8; 64 << 10];

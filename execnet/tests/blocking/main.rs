@@ -5,8 +5,10 @@ mod callbacks;
 mod common;
 mod ends;
 mod files;
+mod halves;
 mod items;
 mod limits;
+mod programs;
 mod runtimes;
 mod threads;
 

@@ -182,6 +182,19 @@ fn ctrl_c_ends_a_ping_and_its_worker() {
     life.wait_for_death();
 }
 
+#[test]
+fn where_one_does_not_start_nothing_runs() {
+    let Some(popen) = popen() else { return };
+    let missing = ["popen//python=/nonexistent/one", "popen//python=/nonexistent/two"];
+    let output = run(&["exec", "-c", SEND_ID, missing[0], &popen, missing[1]]);
+    let text = stderr(&output);
+    assert_eq!((stdout(&output), status(&output)), ("", 2), "{text}");
+    assert!(
+        ["/nonexistent/one", "/nonexistent/two"].iter().all(|name| text.contains(name)),
+        "{text}"
+    );
+}
+
 #[tokio::test]
 async fn progress_counts_every_start() {
     let Some(popen) = popen() else { return };

@@ -12,16 +12,25 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::task::coop;
 
-use crate::core::{Inbox, Message};
+use crate::core::{Inbox, Message, cost_of};
 use crate::mux::Link;
 use crate::{ReceiveError, SendError};
 
 /// Credit of taken messages goes back after this many bytes, or when the reader has caught up.
 const RELEASE: u32 = 64 << 10;
 
-/// Messages per unit of tokio's cooperative budget. One for each message would make a busy task
-/// yield, and the driver write, every 128 messages.
-const PER_BUDGET: u8 = 32;
+/// Received messages per unit of tokio's cooperative budget. One for each message would make a busy task yield
+/// every 128 messages.
+const RECEIVED_PER_BUDGET: u32 = 32;
+
+/// Sent bytes per unit of tokio's cooperative budget: a busy sender yields just before it has filled the default send
+/// buffer, once for each write. Then the runtime looks for what has arrived before the sender goes on, and what was written is
+/// read while the processor's cache still has it. Over TCP that gave 1.3 times as many messages of 32 bytes on one thread and of 256 bytes
+/// on two, and 2.6 times as many of 4 KiB on one.
+const SENT_PER_BUDGET: u32 = 800;
+
+/// What a sent message counts for at most, in bytes: longer ones are not copied into the send buffer.
+const MOST_COUNTED: usize = 4 << 10;
 
 /// One channel. Dropping it closes it; [`split`](Self::split) parts its directions.
 ///
@@ -119,7 +128,7 @@ impl Channel {
     /// # Errors
     /// After the last message, for ever: the peer's error, or how the connection ended.
     pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, ReceiveError>> {
-        poll_fn(|cx| self.rx.poll_recv(cx))
+        Recv(&mut self.rx)
     }
 
     /// Waits until [`try_recv`](Self::try_recv) has a message or the end. Takes nothing. Cancel safe.
@@ -203,8 +212,8 @@ impl Sender {
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
     ) -> Poll<Result<(), SendError>> {
-        ready!(self.half.poll_flush_buffered(cx))?;
-        self.half.poll_send(cx, message)
+        ready!(self.half.poll_flush_buffered(cx)).map_err(|error| *error)?;
+        self.half.poll_send(cx, message).map_err(|error| *error)
     }
 
     /// See [`Channel::send_value`].
@@ -260,7 +269,7 @@ impl Receiver {
     /// # Errors
     /// After the last message, for ever: the peer's error, or how the connection ended.
     pub fn recv(&mut self) -> impl Future<Output = Result<Option<Message>, ReceiveError>> {
-        poll_fn(|cx| self.half.poll_recv(cx))
+        Recv(&mut self.half)
     }
 
     /// See [`Channel::recv_value`].
@@ -319,7 +328,8 @@ struct SendHalf {
     handle: Arc<Handle>,
     /// What a `Sink` took and could not send yet.
     buffered: Option<Message>,
-    sent: u8,
+    /// Since the budget was last charged.
+    sent: u32,
 }
 
 impl SendHalf {
@@ -331,8 +341,8 @@ impl SendHalf {
     fn send(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
         let mut message = Some(message);
         poll_fn(move |cx| {
-            ready!(self.poll_flush_buffered(cx))?;
-            self.poll_send(cx, &mut message)
+            ready!(self.poll_flush_buffered(cx)).map_err(|error| *error)?;
+            self.poll_send(cx, &mut message).map_err(|error| *error)
         })
     }
 
@@ -340,11 +350,10 @@ impl SendHalf {
         &mut self,
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
-    ) -> Poll<Result<(), SendError>> {
-        ready!(poll_budget(cx, &mut self.sent));
-        if message.is_none() {
-            return Poll::Ready(Ok(()));
-        }
+    ) -> Poll<Result<(), Box<SendError>>> {
+        let Some(Message { payload, .. }) = message else { return Poll::Ready(Ok(())) };
+        let count = cost_of(payload.len().min(MOST_COUNTED));
+        ready!(poll_budget(cx, &mut self.sent, count, SENT_PER_BUDGET));
         let id = self.handle.id;
         let result = self.handle.link.shared.with(|state| {
             let result = state.core.send_from(id, message);
@@ -360,7 +369,8 @@ impl SendHalf {
         result
     }
 
-    fn poll_flush_buffered(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    #[inline]
+    fn poll_flush_buffered(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Box<SendError>>> {
         if self.buffered.is_none() {
             return Poll::Ready(Ok(()));
         }
@@ -383,7 +393,7 @@ struct RecvHalf {
     inbox: Inbox,
     /// Credit of messages that were asked for and not yet given back.
     taken: u32,
-    received: u8,
+    received: u32,
     /// An error has been given to a `Stream`.
     failed: bool,
 }
@@ -393,12 +403,14 @@ impl RecvHalf {
         Self { handle, inbox: Inbox::default(), taken: 0, received: 0, failed: false }
     }
 
+    #[inline(always)]
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, ReceiveError>> {
-        ready!(poll_budget(cx, &mut self.received));
+        ready!(poll_budget(cx, &mut self.received, 1, RECEIVED_PER_BUDGET));
         self.poll_next(Some(cx))
     }
 
     /// The next message; without a context, nobody is woken when there is one.
+    #[inline(always)]
     fn poll_next(
         &mut self,
         cx: Option<&mut Context<'_>>,
@@ -406,13 +418,16 @@ impl RecvHalf {
         if self.inbox.is_empty()
             && let Err(error) = ready!(self.poll_fill(cx))
         {
-            return Poll::Ready(Err(error));
+            return Poll::Ready(Err(*error));
         }
         Poll::Ready(Ok(self.pop()))
     }
 
     fn poll_readable(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ReceiveError>> {
-        if self.inbox.is_empty() { self.poll_fill(Some(cx)) } else { Poll::Ready(Ok(())) }
+        if !self.inbox.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_fill(Some(cx)).map_err(|error| *error)
     }
 
     fn try_recv(&mut self) -> Option<Result<Option<Message>, ReceiveError>> {
@@ -434,7 +449,7 @@ impl RecvHalf {
     }
 
     /// Takes all that waits into our own inbox, which is empty; it stays so at the end.
-    fn poll_fill(&mut self, cx: Option<&mut Context<'_>>) -> Poll<Result<(), ReceiveError>> {
+    fn poll_fill(&mut self, cx: Option<&mut Context<'_>>) -> Poll<Result<(), Box<ReceiveError>>> {
         let taken = std::mem::take(&mut self.taken);
         let id = self.handle.id;
         let inbox = &mut self.inbox;
@@ -462,6 +477,18 @@ impl RecvHalf {
     }
 }
 
+/// What `recv` gives: a type of its own, to be inlined where it is awaited.
+struct Recv<'a>(&'a mut RecvHalf);
+
+impl Future for Recv<'_> {
+    type Output = Result<Option<Message>, ReceiveError>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_recv(cx)
+    }
+}
+
 impl Drop for RecvHalf {
     fn drop(&mut self) {
         let (cost, advanced) = self.inbox.totals();
@@ -479,12 +506,14 @@ impl Drop for RecvHalf {
 }
 
 /// Lets other tasks run now and then, however ready this one always is.
-fn poll_budget(cx: &mut Context<'_>, count: &mut u8) -> Poll<()> {
+fn poll_budget(cx: &mut Context<'_>, used: &mut u32, more: u32, unit: u32) -> Poll<()> {
     // Asked again and again without a yield in between, it stays where it is.
-    *count = count.saturating_add(1);
-    if *count >= PER_BUDGET {
+    if *used < unit {
+        *used += more;
+    }
+    while *used >= unit {
         ready!(coop::poll_proceed(cx)).made_progress();
-        *count = 0;
+        *used -= unit;
     }
     Poll::Ready(())
 }
@@ -522,7 +551,7 @@ impl Sink<Message> for SendHalf {
     type Error = SendError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().poll_flush_buffered(cx)
+        self.get_mut().poll_flush_buffered(cx).map_err(|error| *error)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
@@ -531,12 +560,12 @@ impl Sink<Message> for SendHalf {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().poll_flush_buffered(cx)
+        self.get_mut().poll_flush_buffered(cx).map_err(|error| *error)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         let this = self.get_mut();
-        ready!(this.poll_flush_buffered(cx))?;
+        ready!(this.poll_flush_buffered(cx)).map_err(|error| *error)?;
         this.finish();
         Poll::Ready(Ok(()))
     }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::ConnectionError;
 use crate::core::Batch;
+use crate::link_waker::LinkWaker;
 use crate::shared::Shared;
 
 /// How long the last bytes may take to leave, and the peer to end its side, once the connection has ended.
@@ -38,12 +39,18 @@ pub struct Driver<R, W> {
     settled: bool,
     /// Other tasks had their turn before what is there is written.
     yielded: bool,
+    /// When the time was last needed, and whether it will be at the next consultation: whatever changes that is first
+    /// written by us.
+    clock: Instant,
+    timed: bool,
     /// `None` while reading is to stop.
     read_buf: Option<BytesMut>,
     /// The stream's end was seen.
     read_ended: bool,
     flushed: bool,
     timer: Pin<Box<Sleep>>,
+    /// What the link wakes us with, once it was asked for something.
+    link: Option<LinkWaker>,
     /// Whom the timer will wake.
     rings_for: Option<Waker>,
     phase: Phase,
@@ -73,31 +80,71 @@ where
             batch: Batch::new(),
             settled: false,
             yielded: false,
+            clock: Instant::now(),
+            timed: true,
             read_buf: None,
             read_ended: false,
             flushed: true,
             timer: Box::pin(sleep_until(Instant::now())),
+            link: None,
             rings_for: None,
             phase: Phase::Running,
             wakers: Vec::new(),
         }
     }
 
+    fn poll_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        link: &LinkWaker,
+    ) -> Poll<Result<(), ConnectionError>> {
+        let mut by_link = Context::from_waker(link.waker());
+        loop {
+            let running = self.phase == Phase::Running;
+            let read = if running { self.poll_read(link) } else { None };
+            let again = (read.is_some() || !self.settled) && self.consult(cx, read);
+            let wrote = self.poll_write(&mut by_link);
+            if !self.batch.is_empty() {
+                self.shared.lock().driver_is_stuck();
+            }
+            if again || wrote && !self.settled {
+                continue;
+            }
+            if self.phase != Phase::Running {
+                return self.poll_end(cx, &mut by_link);
+            }
+            if !self.flushed {
+                self.flushed = Pin::new(&mut self.writer).poll_flush(&mut by_link).is_ready();
+            }
+            return Poll::Pending;
+        }
+    }
+
     /// Reads once, if there is something to read.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Option<io::Result<usize>> {
+    fn poll_read(&mut self, link: &LinkWaker) -> Option<io::Result<usize>> {
         let buf = self.read_buf.as_mut()?;
+        if !link.rang() {
+            return None;
+        }
         let before = buf.len();
-        match poll_append(&mut self.reader, cx, buf) {
-            Poll::Ready(result) => Some(result.map(|()| buf.len() - before)),
+        link.listen();
+        match poll_append(&mut self.reader, &mut Context::from_waker(link.waker()), buf) {
+            Poll::Ready(result) => {
+                link.ring();
+                Some(result.map(|()| buf.len() - before))
+            }
             Poll::Pending => None,
         }
     }
 
-    /// All dealings with the core, under one lock and with one look at the clock, which together are most of what a
+    /// All dealings with the core, under one lock and with at most one look at the clock, which together are most of what a
     /// short message costs: what was read goes in, what is to be written comes out, its events are told. True when there
     /// is more to do at once.
     fn consult(&mut self, cx: &mut Context<'_>, read: Option<io::Result<usize>>) -> bool {
-        let clock = Instant::now();
+        if self.timed {
+            self.clock = Instant::now();
+        }
+        let clock = self.clock;
         let now = clock.into_std();
         let mut state = self.shared.lock();
         if let Some(result) = read {
@@ -138,6 +185,7 @@ where
             state.driver_sleeps(cx, written);
         }
         let deadline = state.core.next_deadline();
+        self.timed = state.core.needs_time();
         drop(state);
         self.wakers.drain(..).for_each(Waker::wake);
         if ended && self.phase == Phase::Running {
@@ -221,11 +269,15 @@ where
     }
 
     /// The connection has ended; gives the result when nothing is left to do.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+    fn poll_end(
+        &mut self,
+        cx: &mut Context<'_>,
+        by_link: &mut Context<'_>,
+    ) -> Poll<Result<(), ConnectionError>> {
         let late = self.timer.as_mut().poll(cx).is_ready();
         if self.phase == Phase::Flushing {
-            let done =
-                self.batch.is_empty() && Pin::new(&mut self.writer).poll_shutdown(cx).is_ready();
+            let done = self.batch.is_empty()
+                && Pin::new(&mut self.writer).poll_shutdown(by_link).is_ready();
             if done || late {
                 self.phase = Phase::Draining;
             }
@@ -234,7 +286,7 @@ where
             while !self.read_ended {
                 // Not kept: nobody is there any more to read it.
                 let mut buf = BytesMut::with_capacity(8 << 10);
-                match poll_append(&mut self.reader, cx, &mut buf) {
+                match poll_append(&mut self.reader, by_link, &mut buf) {
                     Poll::Ready(Ok(())) if !buf.is_empty() => {}
                     Poll::Ready(_) => self.read_ended = true,
                     Poll::Pending => return Poll::Pending,
@@ -261,25 +313,11 @@ where
         let this = self.get_mut();
         // Whoever woke us may have gone to the core.
         this.settled = false;
-        loop {
-            let running = this.phase == Phase::Running;
-            let read = if running { this.poll_read(cx) } else { None };
-            let again = (read.is_some() || !this.settled) && this.consult(cx, read);
-            let wrote = this.poll_write(cx);
-            if !this.batch.is_empty() {
-                this.shared.lock().driver_is_stuck();
-            }
-            if again || wrote && !this.settled {
-                continue;
-            }
-            if this.phase != Phase::Running {
-                return this.poll_end(cx);
-            }
-            if !this.flushed {
-                this.flushed = Pin::new(&mut this.writer).poll_flush(cx).is_ready();
-            }
-            return Poll::Pending;
-        }
+        let link = this.link.take().filter(|link| link.wakes(cx.waker()));
+        let link = link.unwrap_or_else(|| LinkWaker::new(cx.waker()));
+        let result = this.poll_with(cx, &link);
+        this.link = Some(link);
+        result
     }
 }
 

@@ -21,6 +21,8 @@ mod channel;
 #[cfg(feature = "tokio")]
 mod driver;
 #[cfg(feature = "tokio")]
+mod link_waker;
+#[cfg(feature = "tokio")]
 mod mux;
 #[cfg(feature = "tokio")]
 mod shared;

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use crate::frame::{Frame, HEADER_LEN, Header, Kind};
+use crate::frame::{Frame, HEADER_LEN, Header};
 use crate::preamble::{MAGIC, NOISE_LIMIT, Search, may_begin, search};
 use crate::{FrameError, Limits};
 
@@ -34,8 +34,6 @@ const READ_ROOM: usize = 64 << 10;
 #[derive(Debug)]
 pub struct Decoder {
     buf: BytesMut,
-    /// Of the frame handed out last.
-    header: Header,
     /// Bytes at the front of `buf` that belong to the frame handed out last.
     consumed: usize,
     max_frame: u32,
@@ -52,7 +50,6 @@ impl Decoder {
     pub fn new(max_frame: u32) -> Self {
         Self {
             buf: BytesMut::new(),
-            header: Header { kind: Kind::Hello, len: 0, channel: 0 },
             consumed: 0,
             max_frame: max_frame.max(Limits::LEAST.max_frame),
             noise: Some(Vec::new()),
@@ -126,8 +123,8 @@ impl Decoder {
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<RawFrame<'_>>, FrameError> {
         match self.advance() {
-            Ok(true) => Ok(Some(RawFrame { decoder: self })),
-            Ok(false) => Ok(None),
+            Ok(Some(header)) => Ok(Some(RawFrame { decoder: self, header })),
+            Ok(None) => Ok(None),
             Err(error) => {
                 self.failed = Some(error.clone());
                 Err(error)
@@ -137,24 +134,23 @@ impl Decoder {
 
     /// Moves to the next complete frame that is not to be skipped.
     #[inline]
-    fn advance(&mut self) -> Result<bool, FrameError> {
+    fn advance(&mut self) -> Result<Option<Header>, FrameError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         self.release_consumed();
         if self.noise.is_some() && !self.find_preamble()? {
-            return Ok(false);
+            return Ok(None);
         }
         loop {
-            let Some((header, total)) = self.peek()? else { return Ok(false) };
+            let Some((header, total)) = self.peek()? else { return Ok(None) };
             if self.buf.len() < total {
-                return Ok(false);
+                return Ok(None);
             }
             match header {
                 Some(header) => {
-                    self.header = header;
                     self.consumed = total;
-                    return Ok(true);
+                    return Ok(Some(header));
                 }
                 None => self.buf.advance(total),
             }
@@ -226,14 +222,15 @@ impl Decoder {
 #[derive(Debug)]
 pub struct RawFrame<'a> {
     decoder: &'a mut Decoder,
+    header: Header,
 }
 
 impl RawFrame<'_> {
-    /// The header.
+    /// The header, where it lies: whoever looks at one field of it in a loop does not copy the others.
     #[must_use]
     #[inline]
-    pub fn header(&self) -> Header {
-        self.decoder.header
+    pub fn header(&self) -> &Header {
+        &self.header
     }
 
     /// The payload, where it lies.
@@ -263,7 +260,7 @@ impl RawFrame<'_> {
     /// # Errors
     /// See [`Frame::parse`].
     pub fn parse(self) -> Result<Frame, FrameError> {
-        let header = self.header();
+        let header = self.header;
         Frame::parse(header, self.into_payload())
     }
 }

@@ -336,6 +336,14 @@ impl Connection {
         if self.error.is_some() { None } else { self.keepalive.deadline() }
     }
 
+    /// Whether the time matters now: for keepalive, or because answers are awaited whose time is told. Otherwise any
+    /// earlier time will do: a look at the clock is a hundredth of a short message's round trip over TCP.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn needs_time(&self) -> bool {
+        // A HELLO may bring a promise to be heard.
+        self.peer.is_none() || self.keepalive.deadline().is_some() || !self.pings.is_empty()
+    }
+
     /// Does what is due at `now`. Calling it early, or often, does no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.error.is_some() {
@@ -595,7 +603,7 @@ fn push_credit(out: &mut Batch, channel: Option<ChannelId>, amount: u32) {
 
 /// What a DATA frame costs.
 #[inline]
-const fn cost_of(len: usize) -> u32 {
+pub(crate) const fn cost_of(len: usize) -> u32 {
     (HEADER_LEN + len) as u32
 }
 

@@ -47,7 +47,7 @@ impl Connection {
         let result = loop {
             match decoder.next_frame() {
                 Ok(Some(frame)) => {
-                    trace::received(frame.header());
+                    trace::received(*frame.header());
                     if let Err(error) = self.handle_frame(now, frame) {
                         break Err(error);
                     }
@@ -72,7 +72,7 @@ impl Connection {
             self.release(id, taken.cost, taken.advanced);
             return Ok(Received::Message(taken.message));
         }
-        let end = end_of(slot, self.error.as_ref())?;
+        let end = end_of(slot, self.error.as_ref()).map_err(|error| *error)?;
         Ok(if end { Received::End } else { Received::Nothing })
     }
 
@@ -88,7 +88,7 @@ impl Connection {
         &mut self,
         id: ChannelId,
         inbox: &mut Inbox,
-    ) -> Result<bool, ReceiveError> {
+    ) -> Result<bool, Box<ReceiveError>> {
         debug_assert!(inbox.is_empty());
         let Some(slot) = self.channels.get_mut(&id) else { return Ok(true) };
         if slot.inbox.is_empty() {
@@ -114,12 +114,12 @@ impl Connection {
     }
 
     fn handle_frame(&mut self, now: Instant, frame: RawFrame<'_>) -> Result<(), ConnectionError> {
-        let header = frame.header();
-        if self.peer.is_none() && header.kind != Kind::Hello && header.kind != Kind::Close {
-            return Err(PeerMisbehaved::BeforeHello(header.kind).into());
+        if self.peer.is_none() && !matches!(frame.header().kind, Kind::Hello | Kind::Close) {
+            return Err(PeerMisbehaved::BeforeHello(frame.header().kind).into());
         }
-        if let (Kind::Data { more, format }, Some(id)) =
-            (header.kind, ChannelId::new(header.channel))
+        // Each field by itself: a copy of the kind, written by bytes and read as one word, is a tenth of what a short message costs.
+        if let Kind::Data { more, format } = frame.header().kind
+            && let Some(id) = ChannelId::new(frame.header().channel)
         {
             self.handle_data(id, more, format, frame)?;
             if !self.long.is_empty() && is_low(&self.recv_window) {
@@ -127,6 +127,7 @@ impl Connection {
             }
             return Ok(());
         }
+        let kind = frame.header().kind;
         match frame.parse()? {
             Frame::Hello(hello) => self.handle_hello(*hello),
             Frame::Open(id) => self.handle_open(id, false),
@@ -142,7 +143,7 @@ impl Connection {
             }
             Frame::Close { channel: None, fault: None } => Err(ConnectionError::ClosedByPeer),
             Frame::Interrupt(_) | Frame::Terminate(_) if self.side == Side::Connector => {
-                Err(PeerMisbehaved::WrongSide(header.kind).into())
+                Err(PeerMisbehaved::WrongSide(kind).into())
             }
             Frame::Interrupt(id) => {
                 live_slot(&mut self.channels, id, Kind::Interrupt)?;
@@ -460,16 +461,16 @@ pub(super) fn live_slot(
 }
 
 /// After the last message: the end (true), nothing yet (false), or the error.
-fn end_of(slot: &mut Slot, error: Option<&ConnectionError>) -> Result<bool, ReceiveError> {
+fn end_of(slot: &mut Slot, error: Option<&ConnectionError>) -> Result<bool, Box<ReceiveError>> {
     if let Some(fault) = &slot.fault {
         slot.fault_told = true;
-        return Err(ReceiveError::Remote((**fault).clone()));
+        return Err(Box::new(ReceiveError::Remote((**fault).clone())));
     }
     if slot.is_ended() {
         return Ok(true);
     }
     if let Some(error) = error {
-        return Err(ReceiveError::Connection(error.clone()));
+        return Err(Box::new(ReceiveError::Connection(error.clone())));
     }
     slot.want_readable = true;
     Ok(false)

@@ -28,7 +28,7 @@ impl Connection {
     /// [`TrySendError::Blocked`] gives the message back; [`TrySendError::Failed`] says why it can never be sent.
     pub fn try_send(&mut self, id: ChannelId, message: Message) -> Result<(), TrySendError> {
         let mut message = Some(message);
-        self.send_from(id, &mut message).map_err(TrySendError::Failed)?;
+        self.send_from(id, &mut message).map_err(|error| TrySendError::Failed(*error))?;
         message.map_or(Ok(()), |message| Err(TrySendError::Blocked(message)))
     }
 
@@ -36,37 +36,37 @@ impl Connection {
     /// there when that is blocked.
     ///
     /// # Errors
-    /// It can never be sent.
+    /// It can never be sent. Boxed: room for an error, moved along with each success, shows as well.
     pub(crate) fn send_from(
         &mut self,
         id: ChannelId,
         message: &mut Option<Message>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), Box<SendError>> {
         let Some(Message { format, payload }) = message else { return Ok(()) };
         let (format, len) = (*format, payload.len());
         if let Some(error) = &self.error {
-            return Err(SendError::Connection(error.clone()));
+            return Err(Box::new(SendError::Connection(error.clone())));
         }
         let max_fragment = self.max_fragment;
         let known = self.peer.is_some();
         let Some(slot) = self.channels.get_mut(&id) else {
-            return Err(SendError::ClosedHere);
+            return Err(Box::new(SendError::ClosedHere));
         };
         // In this order: the peer's CLOSE may be no more than the answer to ours.
         if slot.done {
-            return Err(SendError::ClosedHere);
+            return Err(Box::new(SendError::ClosedHere));
         }
         if slot.receiving == Receiving::Closed {
-            return Err(SendError::ClosedByPeer);
+            return Err(Box::new(SendError::ClosedByPeer));
         }
         let too_long = len as u64 > self.peer_limits.max_message;
         let unread = !self.peer_reads.contains(format);
         if known && too_long {
             let most = self.peer_limits.max_message;
-            return Err(SendError::TooLong { len: len as u64, most });
+            return Err(Box::new(SendError::TooLong { len: len as u64, most }));
         }
         if known && unread {
-            return Err(SendError::Format(format));
+            return Err(Box::new(SendError::Format(format)));
         }
         let first = cost_of(len.min(max_fragment));
         if slot.pending.is_some()

@@ -9,6 +9,7 @@ mod cancel;
 mod clock;
 mod ends;
 mod handles;
+mod link_waker;
 mod pressure;
 mod sockets;
 mod wakes;

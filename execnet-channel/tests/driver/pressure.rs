@@ -1,8 +1,12 @@
 //! Senders that are faster than their readers: they wait, in bounded memory.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use execnet_channel::{Config, Message, Request};
 use execnet_proto::OutputStream;
+use tokio::task::JoinSet;
 
 use super::support::{Ends, Task, message, now, poll_times, taken, zeros};
 
@@ -136,4 +140,25 @@ async fn a_slow_reader_of_much_gets_everything_and_little_is_kept() {
     }
     while sending.poll_if_woken() | ends.step() {}
     assert_eq!(now(far.recv()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_busy_sender_lets_others_run_before_the_send_buffer_is_full() {
+    for len in [0, 32, 256, 1_000, 4_000] {
+        let mut ends = Ends::new(1 << 20);
+        let (mut channel, _far) = ends.open();
+        let sent = Arc::new(AtomicUsize::new(0));
+        let count = sent.clone();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            loop {
+                channel.send(zeros(len)).await.unwrap();
+                count.fetch_add(len + 8, Ordering::Relaxed);
+            }
+        });
+        // Once for the sender's turn, which ends by itself: nobody polls the driver.
+        tokio::task::yield_now().await;
+        let turn = sent.load(Ordering::Relaxed);
+        assert!(turn > 90 << 10 && turn < 128 << 10, "{turn} bytes in messages of {len}");
+    }
 }

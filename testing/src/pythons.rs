@@ -7,8 +7,7 @@ use std::sync::LazyLock;
 
 use crate::skip;
 
-/// Every CPython from 3.6 on, by its real path: those in pyenv's versions folder, and `python3` on PATH. With
-/// `EXECNET_TEST_PYPY=1` also `pypy3`, where a storm of signals can still stop a worker.
+/// Every Python from 3.6 on, by its real path: those in pyenv's versions folder, and `python3` and `pypy3` on PATH.
 ///
 /// With none at all a test has nothing to run: it says so, and fails in CI.
 #[must_use]
@@ -47,10 +46,7 @@ fn find() -> Vec<Python> {
     let installed =
         versions.into_iter().flatten().flatten().map(|dir| dir.path().join("bin").join("python3"));
     let candidates = installed.chain(["python3", "pypy3"].map(PathBuf::from));
-    let mut found: BTreeSet<_> = candidates.filter_map(|python| resolve(&python)).collect();
-    if std::env::var_os("EXECNET_TEST_PYPY").is_none_or(|value| value == "0") {
-        found.retain(|python| python.is_cpython);
-    }
+    let found: BTreeSet<_> = candidates.filter_map(|python| resolve(&python)).collect();
     found.into_iter().collect()
 }
 

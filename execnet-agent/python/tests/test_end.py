@@ -234,9 +234,18 @@ class Silence(unittest.TestCase):
                     "import subprocess\n"
                     "p = subprocess.Popen(['sleep', '1000'])\n"
                     "channel.send(p.pid)\n" + source)
-                child = far.item(number)
+                child = self.item_while_heard(far, number)
                 far.wait()  # the link is up all the time
                 self.assertTrue(_is_gone(child))
+
+    def item_while_heard(self, far, number):
+        """What the worker sends first, however long it takes to come so far."""
+        while True:
+            far.write(frame(PING, 0, b"12345678"))
+            kind, found, payload = far.frame()
+            if kind != PONG:
+                self.assertEqual((kind, found), (DATA | CBOR, number))
+                return cbor.loads(payload)
 
     def test_a_program_is_told_why(self):
         # The interrupt that ends what runs may be there first.
@@ -253,18 +262,32 @@ class Silence(unittest.TestCase):
             self.assertIn("no answer from the controller for 0.6 s", far.stderr())
 
     def test_whoever_is_heard_is_not_left(self):
+        # On a loaded machine it may be this process that is silent for so long.
+        self.assertTrue(any(self.stays_while_it_hears() for _ in range(20)))
+
+    def stays_while_it_hears(self):
+        """False: it ended, but it was not spoken to for half of the limit."""
+        silence, last = 0, monotonic()
         with Worker(channel_window=1 << 30, connection_window=1 << 30, **self.KEEPALIVE) as far:
-            number = far.exec("for item in channel: channel.send(item)")
-            end = monotonic() + 2 * self.LIMIT
-            for _ in range(10000):
-                far.message(number, 1)
-                self.assertEqual(far.item(number), 1)
-                if monotonic() > end:
-                    break
-            end = monotonic() + 2 * self.LIMIT
-            while monotonic() < end:
-                far.write(frame(PING, 0, b"12345678"))
-                far.expect(PONG, 0)
+            try:
+                number = far.exec("for item in channel: channel.send(item)")
+                end = monotonic() + 2 * self.LIMIT
+                for _ in range(10000):
+                    silence, last = max(silence, monotonic() - last), monotonic()
+                    far.message(number, 1)
+                    self.assertEqual(far.item(number), 1)
+                    if last > end:
+                        break
+                end = monotonic() + 2 * self.LIMIT
+                while last < end:
+                    silence, last = max(silence, monotonic() - last), monotonic()
+                    far.write(frame(PING, 0, b"12345678"))
+                    far.expect(PONG, 0)
+            except (AssertionError, ConnectionError):
+                if max(silence, monotonic() - last) < self.LIMIT / 2:
+                    raise
+                return False
+        return True
 
     def test_a_worker_that_was_stopped_reads_first(self):
         with Worker(**self.KEEPALIVE) as far:

@@ -20,7 +20,7 @@ pub use netns::Netns;
 pub use pki::Authority;
 #[cfg(target_os = "linux")]
 pub use process::wait_for_end;
-pub use process::{descendants, is_running, resident};
+pub use process::{descendants, resident};
 pub use py_execnet::{StockServer, py_execnet};
 pub use pythons::{python, pythons};
 pub use skip::skip;

@@ -34,12 +34,6 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
-/// Whether a process has not ended; one that is yet to be reaped has.
-#[must_use]
-pub fn is_running(pid: u32) -> bool {
-    parent(pid).is_some()
-}
-
 /// Blocks until a process has ended; one that is yet to be reaped has.
 ///
 /// # Panics

@@ -115,6 +115,17 @@ impl Channel {
         self.tx.send(message)
     }
 
+    /// Sends the last message: EOF follows it. Both leave together, where [`send`](Self::send) and [`finish`](Self::finish) may
+    /// make two writes of it.
+    ///
+    /// Cancel safe: a dropped future has sent either both or nothing.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); sending is then not finished.
+    pub fn send_last(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
+        self.tx.send_last(message)
+    }
+
     /// Sends a serde value as CBOR. Encoded first: a bad value costs nothing. Cancel safe.
     ///
     /// # Errors
@@ -203,6 +214,14 @@ impl Sender {
         self.half.send(message)
     }
 
+    /// See [`Channel::send_last`].
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); sending is then not finished.
+    pub fn send_last(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
+        self.half.send_last(message)
+    }
+
     /// [`send`](Self::send) for those who poll: takes the message when it is sent, and leaves it there while it has to wait.
     ///
     /// # Errors
@@ -213,7 +232,7 @@ impl Sender {
         message: &mut Option<Message>,
     ) -> Poll<Result<(), SendError>> {
         ready!(self.half.poll_flush_buffered(cx)).map_err(|error| *error)?;
-        self.half.poll_send(cx, message).map_err(|error| *error)
+        self.half.poll_send(cx, message, false).map_err(|error| *error)
     }
 
     /// See [`Channel::send_value`].
@@ -342,7 +361,15 @@ impl SendHalf {
         let mut message = Some(message);
         poll_fn(move |cx| {
             ready!(self.poll_flush_buffered(cx)).map_err(|error| *error)?;
-            self.poll_send(cx, &mut message).map_err(|error| *error)
+            self.poll_send(cx, &mut message, false).map_err(|error| *error)
+        })
+    }
+
+    fn send_last(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
+        let mut message = Some(message);
+        poll_fn(move |cx| {
+            ready!(self.poll_flush_buffered(cx)).map_err(|error| *error)?;
+            self.poll_send(cx, &mut message, true).map_err(|error| *error)
         })
     }
 
@@ -350,6 +377,7 @@ impl SendHalf {
         &mut self,
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
+        last: bool,
     ) -> Poll<Result<(), Box<SendError>>> {
         let Some(Message { payload, .. }) = message else { return Poll::Ready(Ok(())) };
         let count = cost_of(payload.len().min(MOST_COUNTED));
@@ -360,6 +388,9 @@ impl SendHalf {
             if message.is_some() && result.is_ok() {
                 state.wait_writable(id, cx);
                 return Poll::Pending;
+            }
+            if last && result.is_ok() {
+                state.core.finish(id);
             }
             Poll::Ready(result)
         });
@@ -375,7 +406,7 @@ impl SendHalf {
             return Poll::Ready(Ok(()));
         }
         let mut buffered = self.buffered.take();
-        let result = self.poll_send(cx, &mut buffered);
+        let result = self.poll_send(cx, &mut buffered, false);
         self.buffered = buffered;
         result
     }

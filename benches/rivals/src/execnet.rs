@@ -65,8 +65,7 @@ impl Channel for Inner {
     }
 
     async fn finish(&mut self, message: Bytes) {
-        Inner::send(self, Message::bytes(message)).await.expect("sent");
-        Inner::finish(self);
+        self.send_last(Message::bytes(message)).await.expect("sent");
     }
 
     async fn receive(&mut self) -> usize {

@@ -17,7 +17,9 @@ const PACK: usize = 8 << 10;
 /// This is also what a reader takes at once, so that it need not come back for each message.
 #[derive(Debug, Default)]
 pub struct Inbox {
-    /// Six bytes each: an idle channel keeps room for some.
+    /// The first one stands apart: a message that comes alone, as most do in a dialogue, needs no queue.
+    first: Option<Entry>,
+    /// Those behind it. Six bytes each: an idle channel keeps room for some.
     entries: VecDeque<Entry>,
     packed: BytesMut,
     whole: VecDeque<Whole>,
@@ -60,13 +62,23 @@ impl Inbox {
     /// How many messages are waiting.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        usize::from(self.first.is_some()) + self.entries.len()
     }
 
     /// Whether none is.
     #[must_use]
+    #[inline]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.first.is_none() && self.entries.is_empty()
+    }
+
+    #[inline]
+    fn push(&mut self, entry: Entry) {
+        if self.is_empty() {
+            self.first = Some(entry);
+        } else {
+            self.entries.push_back(entry);
+        }
     }
 
     /// Whether a payload of this length is copied, so that borrowing it is enough.
@@ -84,7 +96,7 @@ impl Inbox {
             self.packed = BytesMut::with_capacity(payload.len());
         }
         self.packed.extend_from_slice(payload);
-        self.entries.push_back(Entry { format, body: Body::Packed(payload.len() as u16) });
+        self.push(Entry { format, body: Body::Packed(payload.len() as u16) });
     }
 
     pub(crate) fn push_whole(
@@ -95,13 +107,14 @@ impl Inbox {
         advanced: usize,
     ) {
         self.whole.push_back(Whole { payload, cost, advanced });
-        self.entries.push_back(Entry { format, body: Body::Whole });
+        self.push(Entry { format, body: Body::Whole });
     }
 
     /// Inlined, so that the message is written where it is wanted.
     #[inline(always)]
     pub(crate) fn pop(&mut self) -> Option<Taken> {
-        let Entry { format, body } = self.entries.pop_front()?;
+        let entry = self.first.take().or_else(|| self.entries.pop_front());
+        let Entry { format, body } = entry?;
         let Body::Packed(len) = body else {
             let Whole { payload, cost, advanced } = self.whole.pop_front()?;
             return Some(Taken { message: Message { format, payload }, cost, advanced });
@@ -124,7 +137,7 @@ impl Inbox {
 
     /// What giving all of it up sets free: credit, and bytes whose credit went back early.
     pub(crate) fn totals(&self) -> (u32, usize) {
-        let packed = (self.entries.len() - self.whole.len()) as u32 * cost_of(0);
+        let packed = (self.len() - self.whole.len()) as u32 * cost_of(0);
         self.whole.iter().fold((packed + self.packed.len() as u32, 0), |(cost, advanced), whole| {
             (cost + whole.cost, advanced + whole.advanced)
         })

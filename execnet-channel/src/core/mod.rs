@@ -50,6 +50,9 @@ use slot::{Receiving, Sending, Slot};
 /// The most PINGs and questions that are held unanswered, in each direction.
 const MAX_UNANSWERED: usize = 64;
 
+/// How many slots are kept for channels to come.
+const SPARE: usize = 64;
+
 /// Tokens of our own keepalive PINGs have this bit; those of callers do not.
 const KEEPALIVE_TOKEN: u64 = 1 << 63;
 
@@ -140,6 +143,10 @@ pub struct Connection {
     draining: bool,
 
     channels: FxHashMap<ChannelId, Box<Slot>>,
+    /// Of channels that are gone, for those to come: taken from one thread's memory and given back to another's, each would
+    /// cost both a lock.
+    #[expect(clippy::vec_box, reason = "the boxes are what is kept")]
+    spare: Vec<Box<Slot>>,
     next_local: Option<ChannelId>,
     next_remote: Option<ChannelId>,
     open_local: u32,
@@ -190,6 +197,7 @@ impl Connection {
             error: None,
             draining: false,
             channels: FxHashMap::default(),
+            spare: Vec::new(),
             next_local: Some(side.first_channel()),
             next_remote: Some(side.peer().first_channel()),
             open_local: 0,
@@ -382,8 +390,7 @@ impl Connection {
         let id = self.next_local.ok_or(OpenError::NumbersUsedUp)?;
         self.next_local = id.next();
         self.open_local += 1;
-        let slot = Slot::new(self.peer_limits.channel_window, self.config.channel_window, true);
-        self.channels.insert(id, Box::new(slot));
+        self.insert_slot(id, true);
         let frame = if exec { Frame::Exec(id) } else { Frame::Open(id) };
         self.out.push_ordered(&frame);
         Ok(id)
@@ -449,7 +456,7 @@ impl Connection {
         slot.forgotten = true;
         (slot.want_readable, slot.want_writable, slot.want_closed) = (false, false, false);
         if slot.is_over() || self.error.is_some() {
-            self.channels.remove(&id);
+            self.remove_slot(id);
         }
     }
 
@@ -565,6 +572,28 @@ impl Connection {
         self.retire(id);
     }
 
+    fn insert_slot(&mut self, id: ChannelId, accepted: bool) {
+        let fresh =
+            Slot::new(self.peer_limits.channel_window, self.config.channel_window, accepted);
+        let slot = match self.spare.pop() {
+            Some(mut slot) => {
+                *slot = fresh;
+                slot
+            }
+            None => Box::new(fresh),
+        };
+        self.channels.insert(id, slot);
+    }
+
+    fn remove_slot(&mut self, id: ChannelId) {
+        if let Some(mut slot) = self.channels.remove(&id)
+            && self.spare.len() < SPARE
+        {
+            *slot = Slot::new(0, 0, false);
+            self.spare.push(slot);
+        }
+    }
+
     /// When both CLOSEs have passed: stops counting the channel, and drops its state once the
     /// application has let go.
     fn retire(&mut self, id: ChannelId) {
@@ -579,7 +608,7 @@ impl Connection {
         }
         self.grown -= slot.recv_window.window() - self.config.channel_window;
         if slot.forgotten {
-            self.channels.remove(&id);
+            self.remove_slot(id);
         }
     }
 }

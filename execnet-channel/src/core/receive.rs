@@ -217,8 +217,7 @@ impl Connection {
         }
         self.next_remote = id.next();
         self.open_remote += 1;
-        let slot = Slot::new(self.peer_limits.channel_window, self.config.channel_window, false);
-        self.channels.insert(id, Box::new(slot));
+        self.insert_slot(id, false);
         self.events.push_back(Event::Opened { channel: id, exec });
         Ok(())
     }

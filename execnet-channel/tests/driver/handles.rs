@@ -4,7 +4,7 @@ use execnet_channel::{Message, ReceiveError, SendError};
 use execnet_proto::Fault;
 use futures_util::{SinkExt, StreamExt};
 
-use super::support::{Ends, Task, message, now, taken, zeros};
+use super::support::{Ends, Task, message, now, poll_times, taken, zeros};
 
 #[tokio::test]
 async fn a_channel_is_a_sink_and_a_stream() {
@@ -177,4 +177,61 @@ async fn an_error_that_goes_with_its_channel_unread_is_reported() {
     assert!(now(waited.wait_close()).is_err());
     drop((received, waited, fail(true)));
     assert!(told.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn the_last_message_and_the_end_leave_together_or_not_at_all() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, mut far) = ends.open();
+    ends.a.writes.take();
+    now(channel.send_last(message(0))).unwrap();
+    ends.run();
+    assert_eq!(ends.a.writes.take(), (1, 8 + 32 + 8), "DATA and EOF");
+    assert_eq!(now(far.recv()).unwrap(), Some(message(0)));
+    assert_eq!(now(far.recv()).unwrap(), None);
+    assert!(matches!(now(channel.send(message(1))), Err(SendError::ClosedHere)));
+
+    // One that has to wait and is given up has finished nothing.
+    let (mut channel, mut far) = ends.open();
+    let mut sent = 0;
+    while taken(channel.send(zeros(10_000))) {
+        sent += 1;
+        ends.run();
+    }
+    assert!(poll_times(3, channel.send_last(zeros(10_000))).is_none());
+    for _ in 0..sent {
+        assert!(now(far.recv()).unwrap().is_some());
+    }
+    ends.run();
+    assert!(poll_times(1, far.recv()).is_none(), "neither a message nor the end");
+    now(channel.send_last(message(2))).unwrap();
+    ends.run();
+    assert_eq!(now(far.recv()).unwrap(), Some(message(2)));
+    assert_eq!(now(far.recv()).unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_channel_after_others_knows_nothing_of_them() {
+    let mut ends = Ends::new(1 << 20);
+    for round in 0..200 {
+        let (mut channel, mut far) = ends.open();
+        now(channel.send(message(round))).unwrap();
+        ends.run();
+        if round % 2 == 0 {
+            // Unread, and ended with an error.
+            far.close_with_error(Fault::new("E", "of this one"));
+            ends.run();
+        } else {
+            assert_eq!(now(far.recv()).unwrap(), Some(message(round)));
+            assert!(poll_times(1, far.recv()).is_none());
+            assert!(!channel.is_closed() && !far.is_closed());
+            now(far.send(message(round))).unwrap();
+            ends.run();
+            assert_eq!(now(channel.recv()).unwrap(), Some(message(round)));
+        }
+        drop((channel, far));
+        ends.run();
+    }
+    assert_eq!(ends.b.mux.status().channels, 0);
+    assert_eq!(ends.b.mux.status().unread_total, 0);
 }

@@ -156,7 +156,9 @@ where
                 Err(error) => state.core.end(link_error(error)),
             }
         }
-        state.core.handle_timeout(now);
+        if self.timed {
+            state.core.handle_timeout(now);
+        }
         // Before looking for something to write: a channel that nobody takes is answered here.
         state.collect(&mut self.wakers);
         let written = self.batch.is_empty();
@@ -184,8 +186,8 @@ where
         } else {
             state.driver_sleeps(cx, written);
         }
-        let deadline = state.core.next_deadline();
         self.timed = state.core.needs_time();
+        let deadline = if self.timed { state.core.next_deadline() } else { None };
         drop(state);
         self.wakers.drain(..).for_each(Waker::wake);
         if ended && self.phase == Phase::Running {

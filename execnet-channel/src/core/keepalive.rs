@@ -48,6 +48,12 @@ impl Keepalive {
         self.last_sent = now;
     }
 
+    /// Whether there ever is a deadline.
+    #[cfg(feature = "tokio")]
+    pub(crate) const fn is_on(&self) -> bool {
+        self.interval.is_some() || self.timeout.is_some()
+    }
+
     /// When [`check`](Self::check) is to be called next.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let ping = self.interval.map(|interval| self.quiet_since() + interval);

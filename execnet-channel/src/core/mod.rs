@@ -349,7 +349,7 @@ impl Connection {
     #[cfg(feature = "tokio")]
     pub(crate) fn needs_time(&self) -> bool {
         // A HELLO may bring a promise to be heard.
-        self.peer.is_none() || self.keepalive.deadline().is_some() || !self.pings.is_empty()
+        self.peer.is_none() || self.keepalive.is_on() || !self.pings.is_empty()
     }
 
     /// Does what is due at `now`. Calling it early, or often, does no harm.

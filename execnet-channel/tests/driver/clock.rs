@@ -5,6 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use execnet_channel::{Config, ConnectionError};
+use tokio::io::AsyncWriteExt;
 use tokio::task::coop;
 use tokio::time::{Instant, advance};
 
@@ -166,6 +167,35 @@ async fn closing_does_not_wait_for_a_peer_that_does_not_read() {
     advance(Duration::from_millis(1_002)).await;
     while ends.a.driver.poll_if_woken() {}
     assert!(matches!(ends.a.result(), Some(Ok(()))), "{:?}", ends.a.result());
+}
+
+/// A socket that is closed before all has been read is reset, and a reset destroys what is still on its way to the peer.
+#[tokio::test(start_paused = true)]
+async fn closing_reads_what_the_peer_still_sends() {
+    for ends_its_side in [true, false] {
+        let (here, mut there) = tokio::io::duplex(64 << 10);
+        let (mux, _incoming, driver) =
+            execnet_channel::Mux::over(here, execnet_proto::Side::Connector, Config::default())
+                .unwrap();
+        let mut driver = Task::new(driver);
+        mux.close(None);
+        while driver.poll_if_woken() {}
+        assert!(driver.output.is_none(), "the peer has not ended its side");
+
+        let mut peer = Task::new(async move {
+            there.write_all(&vec![0; 1 << 20]).await.unwrap();
+            if ends_its_side {
+                there.shutdown().await.unwrap();
+            }
+            there
+        });
+        while peer.poll_if_woken() | driver.poll_if_woken() {}
+        assert!(peer.output.is_some(), "all of it was read");
+        assert_eq!(driver.output.is_some(), ends_its_side);
+        advance(Duration::from_millis(1_002)).await;
+        while driver.poll_if_woken() {}
+        assert!(matches!(driver.output, Some(Ok(()))), "{:?}", driver.output);
+    }
 }
 
 #[tokio::test(start_paused = true)]

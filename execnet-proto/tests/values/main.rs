@@ -1,5 +1,6 @@
 //! Values: through CBOR, through marshal, through serde, and printed.
 
+mod access;
 mod golden;
 mod hostile;
 mod marshal;

@@ -161,7 +161,15 @@ pub enum PeerMisbehaved {
         /// The most that is held.
         most: usize,
     },
-    /// A PONG or an answer that nobody asked for.
+    /// A PONG that is not the answer to the oldest PING.
+    #[error("PONG {token:#x}, which answers nothing (awaited: {awaited:x?})")]
+    WrongPong {
+        /// What it answers.
+        token: u64,
+        /// The oldest PING's; `None` when there is no PING to answer.
+        awaited: Option<u64>,
+    },
+    /// An answer that nobody asked for.
     #[error("{0} frame that answers nothing")]
     Unasked(Kind),
 }

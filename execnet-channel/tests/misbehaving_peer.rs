@@ -582,12 +582,12 @@ fn pings_that_are_answered_are_no_flood() {
 fn answers_that_nobody_asked_for() {
     let mut peer = farend();
     peer.frame(Frame::Pong([0; 8]));
-    misbehaved(&mut peer, PeerMisbehaved::Unasked(Kind::Pong));
+    misbehaved(&mut peer, PeerMisbehaved::WrongPong { token: 0, awaited: None });
     let mut peer = farend();
     let now = peer.now;
     peer.core.ping(now, 5);
     peer.frame(Frame::Pong(6u64.to_be_bytes()));
-    misbehaved(&mut peer, PeerMisbehaved::Unasked(Kind::Pong));
+    misbehaved(&mut peer, PeerMisbehaved::WrongPong { token: 6, awaited: Some(5) });
     let mut peer = farend();
     peer.frame(Frame::Status(Bytes::from_static(b"\xa0")));
     misbehaved(&mut peer, PeerMisbehaved::Unasked(Kind::Status));

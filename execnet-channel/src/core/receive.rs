@@ -422,7 +422,10 @@ impl Connection {
                 }
                 Ok(())
             }
-            _ => Err(PeerMisbehaved::Unasked(Kind::Pong).into()),
+            oldest => {
+                let awaited = oldest.map(|(expected, _)| expected);
+                Err(PeerMisbehaved::WrongPong { token, awaited }.into())
+            }
         }
     }
 

@@ -63,9 +63,10 @@ class Connection:
         self.bell.put(None)
 
     def start(self, greeting):
-        """Starts the two threads; `greeting` goes out first."""
-        self.put(greeting)
-        start_new_thread(Writer(self).run, ())
+        """Sends the greeting, while nobody is there to send anything before it, and starts the two threads."""
+        writer = Writer(self)
+        writer.deliver([greeting])
+        start_new_thread(writer.run, ())
         start_new_thread(Reader(self).run, ())
         promise = self.peer["keepalive_ms"]
         if 0 < promise < _NEVER:

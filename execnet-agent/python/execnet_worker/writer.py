@@ -55,8 +55,6 @@ class Writer:
                     size += self.send_from(item, batch)
                 elif item is None:
                     size += self.feed_starving(batch)
-                elif type(item) is bytes:
-                    batch.append(item)  # the first frame
                 elif type(item) is Farewell:
                     batch.append(item)
                     break

@@ -1,12 +1,39 @@
 """What a real worker answers, and how it takes what breaks the rules."""
 
+import os
+import socket
 import unittest
+from unittest import mock
 
-from execnet_worker import cbor
+from execnet_worker import cbor, mux
+from execnet_worker.channel import Channel
 from execnet_worker.frame import (CBOR, CLOSE, CREDIT, DATA, EOF, EXEC, HEADER, HELLO, INTERRUPT,
-                                  LIMITS, MORE, OPEN, PING, PONG, STATUS, TERMINATE, frame)
+                                  LIMITS, MORE, OPEN, PING, PONG, STATUS, TERMINATE, frame,
+                                  read_hello)
+from execnet_worker.reader import Reader
 
-from .link import Worker
+from .link import PATIENCE, Tasks, Worker, in_thread
+
+
+class Start(unittest.TestCase):
+    def test_nothing_stands_before_the_greeting(self):
+        """A PING may be there when a slow worker starts, and the reader be faster than the writer."""
+        near, far = socket.socketpair()
+        hello = read_hello(cbor.dumps({"versions": [1, 1]}))
+        with near, far, open(os.dup(far.fileno()), "rb") as source:
+            near.settimeout(PATIENCE)
+            connection = mux.Connection(source, far.fileno(), hello, Channel, Tasks())
+            threads = []
+            with mock.patch.object(mux, "start_new_thread", lambda run, _: threads.append(run)):
+                connection.start(b"greeting")
+            Reader(connection).parse(frame(PING, 0, b"abcdefgh"))
+            writer = in_thread(threads[0])
+            expected = b"greeting" + frame(PONG, 0, b"abcdefgh")
+            found = b""
+            while len(found) < len(expected):
+                found += near.recv(100)
+            self.assertEqual(found, expected)
+            self.assertTrue(writer.is_alive())
 
 
 class Answers(unittest.TestCase):

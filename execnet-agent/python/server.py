@@ -381,7 +381,10 @@ def _has_ended(process):
 # ---- the server
 
 def log(*parts):
-    print(time.strftime("%Y-%m-%dT%H:%M:%S"), *parts, file=sys.stderr, flush=True)
+    try:
+        print(time.strftime("%Y-%m-%dT%H:%M:%S"), *parts, file=sys.stderr, flush=True)
+    except OSError:
+        pass  # a full disk, or nobody reads: no reason to serve nobody
 
 
 class Strangers:

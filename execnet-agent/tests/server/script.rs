@@ -56,7 +56,8 @@ fn launch(python: &Path, program: &Path, secret: &Secret) -> Script {
         .args(["--listen", "127.0.0.1:0", "--token-file"])
         .arg(&secret.file)
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        // A log that takes nothing is no reason to serve nobody.
+        .stderr(File::options().write(true).open("/dev/full").unwrap())
         .spawn()
         .unwrap();
     let mut address = String::new();

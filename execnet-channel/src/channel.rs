@@ -112,7 +112,7 @@ impl Channel {
     /// # Errors
     /// [`SendError`] says why nothing of it was sent.
     pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
-        self.tx.send(message)
+        self.tx.send(message, false)
     }
 
     /// Sends the last message: EOF follows it. Both leave together, where [`send`](Self::send) and [`finish`](Self::finish) may
@@ -123,7 +123,7 @@ impl Channel {
     /// # Errors
     /// As [`send`](Self::send); sending is then not finished.
     pub fn send_last(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
-        self.tx.send_last(message)
+        self.tx.send(message, true)
     }
 
     /// Sends a serde value as CBOR. Encoded first: a bad value costs nothing. Cancel safe.
@@ -131,7 +131,7 @@ impl Channel {
     /// # Errors
     /// As [`send`](Self::send), and [`SendError::Encode`].
     pub async fn send_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SendError> {
-        self.tx.send(Message::cbor(cbor::to_bytes(value)?)).await
+        self.tx.send(Message::cbor(cbor::to_bytes(value)?), false).await
     }
 
     /// The next message; `None` after the last one. Cancel safe: no message is lost.
@@ -211,7 +211,7 @@ impl Sender {
     /// # Errors
     /// [`SendError`] says why nothing of it was sent.
     pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
-        self.half.send(message)
+        self.half.send(message, false)
     }
 
     /// See [`Channel::send_last`].
@@ -219,7 +219,7 @@ impl Sender {
     /// # Errors
     /// As [`send`](Self::send); sending is then not finished.
     pub fn send_last(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
-        self.half.send_last(message)
+        self.half.send(message, true)
     }
 
     /// [`send`](Self::send) for those who poll: takes the message when it is sent, and leaves it there while it has to wait.
@@ -240,7 +240,7 @@ impl Sender {
     /// # Errors
     /// As [`send`](Self::send), and [`SendError::Encode`].
     pub async fn send_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SendError> {
-        self.half.send(Message::cbor(cbor::to_bytes(value)?)).await
+        self.half.send(Message::cbor(cbor::to_bytes(value)?), false).await
     }
 
     /// Sends no more: EOF follows what was sent. Dropping the sender does the same.
@@ -357,19 +357,15 @@ impl SendHalf {
     }
 
     /// Not an `async` block, nor one around another: each would move the message once more.
-    fn send(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
+    fn send(
+        &mut self,
+        message: Message,
+        last: bool,
+    ) -> impl Future<Output = Result<(), SendError>> {
         let mut message = Some(message);
         poll_fn(move |cx| {
             ready!(self.poll_flush_buffered(cx)).map_err(|error| *error)?;
-            self.poll_send(cx, &mut message, false).map_err(|error| *error)
-        })
-    }
-
-    fn send_last(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
-        let mut message = Some(message);
-        poll_fn(move |cx| {
-            ready!(self.poll_flush_buffered(cx)).map_err(|error| *error)?;
-            self.poll_send(cx, &mut message, true).map_err(|error| *error)
+            self.poll_send(cx, &mut message, last).map_err(|error| *error)
         })
     }
 

@@ -117,7 +117,7 @@ impl Connection {
         if self.peer.is_none() && !matches!(frame.header().kind, Kind::Hello | Kind::Close) {
             return Err(PeerMisbehaved::BeforeHello(frame.header().kind).into());
         }
-        // Each field by itself: a copy of the kind, written by bytes and read as one word, is a tenth of what a short message costs.
+        // Each field by itself: a copy of the kind, written by bytes and read as one word, is a twentieth of what a short message costs.
         if let Kind::Data { more, format } = frame.header().kind
             && let Some(id) = ChannelId::new(frame.header().channel)
         {

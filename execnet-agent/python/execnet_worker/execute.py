@@ -142,8 +142,10 @@ class Tasks:
             self.kill_at = interrupt_at + kill
             self.kill = kill
         if first:
-            # Who waits for more input waits in vain; what is on its way is still to come whole.
-            for stream in list(self.connection.channels.values()):
+            # Who waits for more input waits in vain; what is on its way is still to come whole. When
+            # the link is lost they are not to take that for an end: the connection tells them.
+            streams = () if self.connection.lost else list(self.connection.channels.values())
+            for stream in streams:
                 if not (stream.request_due or stream.parts):
                     stream.ended = True
                     stream.end()

@@ -84,7 +84,6 @@ class Connection:
             now = self.reads, self.lease.uses
             heard, silent = now, silent + 1 if now == heard else 0
         if not self.lost:
-            self.tasks.lost()
             self.lose("no answer from the controller for %.3g s" % limit)
 
     def open_channel(self):
@@ -159,13 +158,22 @@ class Connection:
             return False
         return not self.lost
 
-    def lose(self, reason):
-        """Ends all channels: the link is gone."""
-        if not self.lost:
+    def lose(self, reason, failure=None):
+        """The link is gone: tells the tasks, and ends all channels with this reason.
+
+        In this order: no task is over, for want of its channel, before the worker knows that it is an orphan.
+        """
+        first = not self.lost
+        if first:
             self.lost = reason
             self.mute = True
-            for stream in list(self.channels.values()):
-                self.lose_stream(stream)
+        self.tasks.lost(failure)
+        if first:
+            self._lose_streams()
+
+    def _lose_streams(self):
+        for stream in list(self.channels.values()):
+            self.lose_stream(stream)
 
     def lose_stream(self, stream):
         stream.lost = self.lost
@@ -184,7 +192,9 @@ class Connection:
         """In a forked child: the link belongs to the parent."""
         for stream in list(self.channels.values()):
             stream.calling = None  # that thread is the parent's as well
-        self.lose("this is a forked child, channels belong to its parent")
+        self.lost = self.lost or "this is a forked child, channels belong to its parent"
+        self.mute = True
+        self._lose_streams()
         self.lease.abandon()
         self.source.close()
         os.close(self.out)

@@ -41,8 +41,7 @@ class Reader:
             sys.excepthook(*sys.exc_info())
         if failure:
             connection.say_farewell(failure)
-        connection.tasks.lost(failure)
-        connection.lose(reason)
+        connection.lose(reason, failure)
 
     def read_frames(self):
         """Reads and handles frames until the link ends."""

@@ -74,7 +74,6 @@ class Writer:
             self.write(batch)
         except OSError as error:
             self.connection.lose("the controller is gone: %s" % error)
-            self.connection.tasks.lost()
 
     def write(self, batch):
         """Writes all of it. What is long is not copied."""

@@ -6,6 +6,7 @@ import unittest
 
 from execnet_worker import cbor
 from execnet_worker.channel import EndOfChannel, RemoteError, TimeoutError
+from execnet_worker.execute import Tasks
 from execnet_worker.frame import CBOR, CLOSE, DATA, EOF, MORE, OPEN, PING, PONG, fault, frame
 
 from .link import LocalWorker, in_thread
@@ -117,6 +118,26 @@ class Receiving(unittest.TestCase):
             self.assertTrue(channel.isclosed())
             with self.assertRaisesRegex(OSError, "cannot send: the controller is gone"):
                 channel.send(1)
+
+    def test_the_loss_of_the_link_is_never_taken_for_the_end_of_the_input(self):
+        class Orphaned(Tasks):
+            def lost(self, failure=None):
+                super().lost(failure)
+                # Whoever waits is not told yet: he is to be told why.
+                self.told = [stream.ended or stream.inbox.qsize()
+                             for stream in self.connection.channels.values()]
+
+            def _watch(self):
+                pass  # it would end this process
+
+        with LocalWorker() as far:
+            tasks = far.connection.tasks = Orphaned("thread")
+            tasks.connection = far.connection
+            received = in_thread(far.open()[1].receive)
+            far.hang_up()
+            self.assertRegex(str(received.get()), "^the controller is gone$")
+            self.assertEqual(tasks.told, [0])
+            self.assertTrue(tasks.orphaned)
 
     def test_what_ended_well_stays_so_when_the_link_ends(self):
         with LocalWorker() as far:

@@ -250,6 +250,7 @@ class Silence(unittest.TestCase):
     def test_a_program_is_told_why(self):
         # The interrupt that ends what runs may be there first.
         source = ("import sys\n"
+                  "channel.send(1)\n"
                   "error = None\n"
                   "while not error:\n"
                   "  try: channel.receive()\n"
@@ -257,7 +258,7 @@ class Silence(unittest.TestCase):
                   "  except OSError as lost: error = lost\n"
                   "sys.stderr.write('%s\\n' % error)\n")
         with Worker(**self.KEEPALIVE) as far:
-            far.exec(source)
+            self.item_while_heard(far, far.exec(source))
             far.wait()
             self.assertIn("no answer from the controller for 0.6 s", far.stderr())
 

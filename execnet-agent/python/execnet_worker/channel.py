@@ -221,8 +221,9 @@ class Channel:
     def _close(self, payload):
         stream = self._stream
         if not stream.close_sent:
-            stream.closed = True
+            # In this order: whoever finds it closed may close it as well, and the first word counts.
             stream.push(CLOSE, payload)
+            stream.closed = True
             stream.end()
 
     def isclosed(self):

@@ -297,9 +297,10 @@ class Tasks:
 
     def _finish(self, task, error):
         stream = task.stream
-        stream.closed = True
         task.done = True
+        # In this order: whoever finds it closed may close it as well, and the first word counts.
         stream.push_close(error or b"")
+        stream.closed = True
         stream.end()
         task.request = task.channel = None
         if stream.close_sent:

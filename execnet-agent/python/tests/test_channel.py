@@ -3,11 +3,13 @@
 import builtins
 import gc
 import unittest
+from unittest import mock
 
 from execnet_worker import cbor
 from execnet_worker.channel import EndOfChannel, RemoteError, TimeoutError
 from execnet_worker.execute import Tasks
 from execnet_worker.frame import CBOR, CLOSE, DATA, EOF, MORE, OPEN, PING, PONG, fault, frame
+from execnet_worker.stream import Stream
 
 from .link import LocalWorker, in_thread
 
@@ -260,6 +262,24 @@ class Closing(unittest.TestCase):
             channel.close("went wrong")
             self.assertEqual(cbor.loads(far.expect(CLOSE, number)),
                              {"type": "RemoteError", "message": "went wrong"})
+
+    def test_the_error_comes_before_another_thread_can_close_without_it(self):
+        push = Stream.push
+        found = []
+
+        def look_and_push(stream, kind, payload=b""):
+            if payload:  # as a thread does that waits on the channel, and closes it at its end
+                try:
+                    channel.receive(0)
+                except (TimeoutError, EndOfChannel) as error:
+                    found.append(type(error))
+            push(stream, kind, payload)
+
+        with LocalWorker() as far, mock.patch.object(Stream, "push", look_and_push):
+            number, channel = far.open()
+            channel.close("went wrong")
+            self.assertEqual(found, [TimeoutError])
+            self.assertRaises(EndOfChannel, channel.receive, 0)
 
     def test_finish_sending(self):
         with LocalWorker() as far:

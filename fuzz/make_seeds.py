@@ -96,7 +96,7 @@ FAST, SLOW, CUT, DEATH = 0x03, 0x0c, 0x10, 0x80
 
 
 def ops(name, *steps, link=FAST, a=0, b=0):
-    """Steps are operations of one side: op, nth channel, more, high bits of the argument."""
+    """Steps are operations of one side: op, nth channel from the newest, more, high bits of the argument."""
     data = bytearray([link, a, b])
     for side, op, nth, more, arg in steps:
         data += bytes([side << 7 | more << 4 | op, arg << 4 | nth])
@@ -124,15 +124,18 @@ ops("crossing_closes", *start, on(A, CLOSE), on(B, CLOSE, more=1), quiet)
 ops("half_close_then_answer", *start, send(A, 1), on(A, FINISH), quiet, on(B, RECEIVE, **ALL), send(B, 3), quiet)
 ops("forget_with_unread", *start, *[send(A, 9)] * 3, quiet, on(B, FORGET), quiet)
 ops("discard_keeps_the_peer_going", *start, on(B, DISCARD), *[send(A, 30), quiet, on(A, RETRY)] * 3)
+ops("discard_in_a_message", *start, send(A, 24), on(A, TRANSMIT), *[on(B, DELIVER, **ALL, arg=15)] * 2, on(B, DISCARD))
+ops("close_wakes_the_reader", *start, on(B, RECEIVE), on(A, CLOSE), quiet)
+ops("short_one_overtakes_a_long_one", *[on(A, OPEN)] * 2, quiet, send(A, 30, 1), send(A, 20), quiet)
 ops("never_accepted", on(A, OPEN), send(A, 5), on(A, CLOSE), quiet)
-ops("many_long_ones", *[on(A, OPEN)] * 7, quiet, *[send(A, 29, n) for n in range(7)], quiet)
+ops("many_long_ones", *[on(A, OPEN)] * 7, quiet, *[send(A, 25, n) for n in range(7)], quiet)
 ops("both_close_behind_long_messages", *start, send(A, 30), send(B, 30), on(A, CLOSE), on(B, CLOSE))
-ops("both_open", quiet, *[on(A, OPEN), on(B, OPEN)] * 3, quiet, send(A, 4, 1), send(B, 5, 2))
+ops("both_open", quiet, *[on(A, OPEN), on(B, OPEN)] * 3, quiet, send(A, 4, 1), send(B, 5, 0))
 ops("byte_by_byte", *start, send(A, 2), on(A, TRANSMIT), *[on(B, DELIVER)] * 40)
 ops("slow_and_cut", *start, send(A, 26), *[on(A, STEP), on(A, ADVANCE, 3)] * 10, link=SLOW | CUT)
-ops("small_fragments", *start, send(A, 20), on(B, OPEN), send(B, 20, 1), a=0x04, b=0x04)
+ops("small_fragments", *start, send(A, 20), on(B, OPEN), send(B, 20), a=0x04, b=0x04)
 ops("death_in_a_message", *start, send(A, 24), on(A, TRANSMIT), on(B, DELIVER, more=1), link=FAST | DEATH, a=1)
-ops("a_long_story", *[step for n in range(12) for step in (
+ops("a_long_story", *[step for n in range(8) for step in (
     on(A, OPEN), on(B, OPEN), quiet, on(A, ACCEPT), on(B, ACCEPT), send(A, 2 * n, n), send(B, 2 * n + 1, n),
     on(A, TRANSMIT), on(B, DELIVER, more=1), on(B, RECEIVE, n), on(A, RETRY, n), on(B, RETRY, n),
     on(A, FINISH, n // 2), on(B, CLOSE, n // 3), on(A, STEP), on(A, RECEIVE, n, **ALL))], link=CUT)

@@ -13,6 +13,7 @@ const MODULES: &[(&str, &str)] = &[
     ("execnet_worker.command", include_str!("../python/execnet_worker/command.py")),
     ("execnet_worker.connect", include_str!("../python/execnet_worker/connect.py")),
     ("execnet_worker.coroutine", include_str!("../python/execnet_worker/coroutine.py")),
+    ("execnet_worker.deadline", include_str!("../python/execnet_worker/deadline.py")),
     ("execnet_worker.execute", include_str!("../python/execnet_worker/execute.py")),
     ("execnet_worker.explain", include_str!("../python/execnet_worker/explain.py")),
     ("execnet_worker.fileio", include_str!("../python/execnet_worker/fileio.py")),

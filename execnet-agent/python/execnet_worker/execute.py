@@ -8,6 +8,7 @@ from time import monotonic, sleep
 
 from . import cbor, sources
 from .channel import ChannelClosed, EndOfChannel
+from .deadline import Deadline
 from .frame import CBOR, fault
 from .stream import Empty, SimpleQueue
 
@@ -66,10 +67,10 @@ class Tasks:
         self.main_is_free = True
         self.main_task = None
         self.interrupt_at = None  # set when the worker is to end
-        self.kill_at = None
-        self.kill = 0
+        self.kill = 0  # how long after that those have who still run
         self.events = SimpleQueue()
         self.refusing = False
+        self.parted = SimpleQueue()  # has an entry when the farewell has been said
         self.orphaned = False
         self.exit_code = 0
 
@@ -134,14 +135,9 @@ class Tasks:
 
     def terminate(self, grace, kill):
         """Takes no more tasks, interrupts those that run after `grace`, ends after `kill`."""
-        first = self.interrupt_at is None
         interrupt_at = monotonic() + grace
-        if first or interrupt_at < self.interrupt_at:
-            self.interrupt_at = interrupt_at
-        if first or interrupt_at + kill < self.kill_at:
-            self.kill_at = interrupt_at + kill
-            self.kill = kill
-        if first:
+        if self.interrupt_at is None:
+            self.interrupt_at, self.kill = interrupt_at, kill
             # Who waits for more input waits in vain; what is on its way is still to come whole. When
             # the link is lost they are not to take that for an end: the connection tells them.
             streams = () if self.connection.lost else list(self.connection.channels.values())
@@ -151,6 +147,8 @@ class Tasks:
                     stream.end()
             start_new_thread(self._watch, ())
         else:
+            self.interrupt_at = min(self.interrupt_at, interrupt_at)
+            self.kill = min(self.kill, grace + kill if self.refusing else kill)
             self.events.put(None)
 
     def lost(self, failure=None):
@@ -248,12 +246,13 @@ class Tasks:
         self._end(task, error)
 
     def _enter(self, task):
-        if self.refusing:
-            raise KeyboardInterrupt("the worker ends")
         self.running.add(task)
         task.thread = get_ident()
         if task.in_main:
             self.main_task = task
+        # Looked at last: who interrupts all does not see a task that is not among them yet.
+        if self.refusing:
+            raise KeyboardInterrupt("the worker ends")
 
     def _leave(self, task):
         """From here on no interrupt is for this task. May be interrupted itself, and repeated."""
@@ -351,29 +350,40 @@ class Tasks:
 
     def _watch(self):
         """Sees the worker to its end, in a thread of its own."""
-        self._await_none(self.pending, "interrupt_at")
+        while self.pending and self.interrupt_at > monotonic():
+            try:
+                self.events.get(True, max(0, self.interrupt_at - monotonic()))
+            except Empty:
+                pass
         self.refusing = True
         for task in [*self.running, *list(self.services)]:
             self.interrupt(task.stream)
-        self._await_none(self.running, "kill_at")
-        self._await_none(self.services, "kill_at")
+        self._await_end()
         self.kill_services()
         if self.running:
             self.exit(1, True)
         self.queue.put(None)
-        # What programs left behind (threads, exit handlers) may not hold the worker for ever.
-        sleep(max(self.kill, 0.1))
-        self.exit(self.exit_code, self.orphaned)
-
-    def _await_none(self, tasks, deadline):
-        while tasks:
-            left = getattr(self, deadline) - monotonic()
-            if left <= 0:
-                return
+        # What programs left behind (threads, exit handlers) may not hold the worker for ever, nor cut its farewell
+        # short.
+        for seconds in self.patience() + 1, self.kill:
             try:
-                self.events.get(True, left)
+                Deadline(max(seconds, 0.1)).get(self.parted)
             except Empty:
                 pass
+        self.exit(self.exit_code, self.orphaned)
+
+    def _await_end(self):
+        """Waits until nothing runs any more, or those that do have had their time."""
+        kill = self.kill
+        deadline = Deadline(kill)
+        while self.running or self.services:
+            if self.kill < kill:
+                kill = self.kill
+                deadline = Deadline(min(kill, deadline.left))
+            try:
+                deadline.get(self.events)
+            except Empty:
+                return
 
     def patience(self):
         """How long the last messages may take to leave."""

@@ -6,10 +6,10 @@ import io
 import os
 import sys
 from _signal import SIGINT, signal
-from time import monotonic
 
 from . import __version__, cbor
 from .channel import Channel, Gateway
+from .deadline import Deadline
 from .execute import Tasks
 from .frame import (CLOSE, FORMATS, HEADER, HELLO, LIMITS, PREAMBLE, VERSION, ProtocolError, SettingError,
                     VersionMismatch, fault, frame, read_hello)
@@ -38,7 +38,8 @@ def run(source):
     tasks.run_main()
     tasks.kill_services()
     if not tasks.orphaned:
-        connection.close(monotonic() + tasks.patience())
+        connection.close(Deadline(tasks.patience()))
+    tasks.parted.put(None)
     if tasks.orphaned:
         atexit._run_exitfuncs()
         tasks.exit(tasks.exit_code, True)

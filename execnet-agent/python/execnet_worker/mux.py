@@ -12,9 +12,10 @@ import os
 from _collections import deque
 from _thread import start_new_thread
 from _weakref import ref
-from time import monotonic, sleep
+from time import sleep
 
 from . import cbor
+from .deadline import Deadline
 from .frame import CLOSE, FORMATS, LIMITS, OPEN, frame
 from .lease import Lease
 from .reader import Reader
@@ -78,11 +79,15 @@ class Connection:
         Looks are counted, and not time. So a worker that was stopped, or a machine that slept, reads
         first what has come meanwhile.
         """
+        from select import POLLIN, poll
+        poller = poll()
+        poller.register(self.source.fileno(), POLLIN)
         heard, silent = None, 0
         while silent < _LOOKS and not self.lost:
             sleep(limit / _LOOKS)
             now = self.reads, self.lease.uses
-            heard, silent = now, silent + 1 if now == heard else 0
+            unread = self.lease.chunks or poller.poll(0)
+            heard, silent = now, silent + 1 if now == heard and not unread else 0
         if not self.lost:
             self.lose("no answer from the controller for %.3g s" % limit)
 
@@ -135,25 +140,25 @@ class Connection:
         self.urgent.append(SETTLE)
         self.put(None)
 
-    def close(self, end, payload=b""):
-        """Sends what is queued, as far as credit comes before `end`, then CLOSE."""
-        while self.await_written(end) and monotonic() < end:
+    def close(self, deadline, payload=b""):
+        """Sends what is queued, as far as credit comes in time, then CLOSE."""
+        while self.await_written(deadline):
             if not any(stream.outbox for stream in list(self.channels.values())):
                 break
-            sleep(0.005)
+            deadline.sleep(0.005)
         self.say_farewell(payload)
 
     def say_farewell(self, payload=b""):
         """Sends the connection's own CLOSE, behind which nothing more leaves."""
         self.put(Farewell(frame(CLOSE, 0, payload)))
-        self.await_written(monotonic() + 1)
+        self.await_written(Deadline(1))
 
-    def await_written(self, end):
-        """Waits until the writer has come to this point; false when it has not by `end`."""
+    def await_written(self, deadline):
+        """Waits until the writer has come to this point; false when it has not in time."""
         done = SimpleQueue()
         self.put(done)
         try:
-            done.get(True, max(0, end - monotonic()))
+            deadline.get(done)
         except Empty:
             return False
         return not self.lost

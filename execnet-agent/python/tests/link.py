@@ -7,10 +7,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from time import monotonic
+from time import monotonic, sleep
 
 from execnet_worker import cbor
 from execnet_worker.channel import Channel, Gateway
+from execnet_worker.deadline import Deadline
 from execnet_worker.frame import (CBOR, CLOSE, CREDIT, DATA, EOF, EXEC, HEADER, HELLO, INTERRUPT,
                                   MORE, OPEN, PING, PONG, PREAMBLE, STATUS, TERMINATE, frame,
                                   read_hello)
@@ -44,6 +45,14 @@ THREAD = "import threading; channel.send(threading.current_thread() is threading
 
 def credit(number, amount):
     return frame(CREDIT, number, amount.to_bytes(4, "big"))
+
+
+def until(condition):
+    """Waits for what nothing announces."""
+    end = monotonic() + PATIENCE
+    while not condition():
+        assert monotonic() < end
+        sleep(0.001)
 
 
 def in_thread(function, *args):
@@ -325,7 +334,7 @@ class LocalWorker(Link):
     def sync(self):
         """Waits until the far end has handled everything so far. The frames before that."""
         frames = self._ping()  # its reader has
-        assert self.connection.lost or self.connection.await_written(monotonic() + PATIENCE)
+        assert self.connection.lost or self.connection.await_written(Deadline(PATIENCE))
         return frames + self._ping()  # its writer has
 
     def _ping(self):

@@ -95,6 +95,7 @@ class Failures(unittest.TestCase):
                 far.item(number)
                 far.write(frame(CLOSE, number))
                 far.terminate(1000, 1000)
+                self.assertIsNone(far.end())
                 self.assertEqual(far.wait(), 0)
                 self.assertEqual(far.stderr(), "")
 

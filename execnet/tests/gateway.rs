@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,17 +11,27 @@ use execnet::{
     Ending, Gateway, GatewayError, Group, Output, ReceiveError, Source, Value, WaitError, XSpec,
 };
 use futures_util::StreamExt;
+use futures_util::future::join_all;
 
 /// Runs a scenario on every interpreter found, each in a gateway of its own.
 async fn everywhere<F: Future<Output = ()>>(scenario: impl Fn(Gateway) -> F) {
     for python in pythons() {
-        let group = group();
-        let spec = format!("popen//python={}", python.display());
-        let gateway = group.make_gateway(spec.as_str()).await.expect("a gateway");
-        eprintln!("on {}", gateway.info().version);
-        bounded(scenario(gateway)).await;
-        bounded(group.terminate(Duration::from_secs(5))).await.expect("it ends");
+        on(&python, &scenario).await;
     }
+}
+
+/// For what is all waiting.
+async fn everywhere_at_once<F: Future<Output = ()>>(scenario: impl Fn(Gateway) -> F) {
+    join_all(pythons().iter().map(|python| on(python, &scenario))).await;
+}
+
+async fn on<F: Future<Output = ()>>(python: &Path, scenario: &impl Fn(Gateway) -> F) {
+    let group = group();
+    let spec = format!("popen//python={}", python.display());
+    let gateway = group.make_gateway(spec.as_str()).await.expect("a gateway");
+    eprintln!("on {}", gateway.info().version);
+    bounded(scenario(gateway)).await;
+    bounded(group.terminate(Duration::from_secs(5))).await.expect("it ends");
 }
 
 #[tokio::test]
@@ -445,7 +456,7 @@ async fn exit_ends_the_input_of_tasks_that_wait_for_it() {
 
 #[tokio::test]
 async fn exit_interrupts_then_kills() {
-    everywhere(|gw| async move {
+    everywhere_at_once(|gw| async move {
         let source = "
             import time
             try:
@@ -456,7 +467,8 @@ async fn exit_interrupts_then_kills() {
         ";
         let mut polite = gw.remote_exec(source).await.unwrap();
         assert_eq!(polite.receive::<String>().await.unwrap(), "ready");
-        let ending = gw.exit(Duration::from_secs(4)).await;
+        // A quarter of it is for the end.
+        let ending = gw.exit(Duration::from_secs(16)).await;
         assert_eq!(ending, Some(Ending::Exited(0)));
         assert_eq!(polite.receive::<String>().await.unwrap(), "interrupted");
     })

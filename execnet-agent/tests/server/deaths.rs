@@ -154,11 +154,11 @@ fn kill(pid: u32) {
 #[test]
 fn a_client_that_breaks_its_promise_of_life_is_given_up_on() {
     // A process that is stopped is as silent; its promise is the facade's own.
-    let (_secret, mut served, mut client, lives) = with_client(&["--idle-timeout", "2s"]);
+    let (_secret, mut served, mut client, lives) = with_client(&["--idle-timeout", "5s"]);
     let stop = Command::new("kill").args(["-s", "STOP", &client.id().to_string()]).status();
     assert!(stop.unwrap().success());
     lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
-    served.logged(&["ended", "nothing happened for 2s"]);
+    served.logged(&["ended", "nothing happened for 5s"]);
     client.kill().unwrap();
     client.wait().unwrap();
 }

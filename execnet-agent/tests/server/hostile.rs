@@ -61,7 +61,7 @@ fn refused(served: &mut Served, count: usize) {
 #[tokio::test]
 async fn who_stops_at_any_byte_of_the_handshake_has_to_go() {
     let secret = secret();
-    let mut served = secret.serve(&["--handshake-timeout", "2s", "--max-unauthenticated", "1000"]);
+    let mut served = secret.serve(&["--handshake-timeout", "5s", "--max-unauthenticated", "1000"]);
     let bytes = recorded(&secret, &served).await;
     served.logged(&["ended"]);
     let before = resident(served.pid().into());

@@ -25,7 +25,7 @@ async fn a_blocking_task_does_not_keep_it() {
     let mut channel = gateway.start("deaf", &()).await.unwrap();
     assert_eq!(channel.receive::<String>().await.unwrap(), "running");
     // It is not killed from here: the agent itself gives up on the thread.
-    let ending = gateway.exit(Duration::from_secs(8)).await;
+    let ending = gateway.exit(Duration::from_secs(12)).await;
     assert_eq!(ending, Some(Ending::Exited(1)));
     assert!(
         gateway.last_output(3).iter().any(|line| line.contains("1 blocking task(s)")),

@@ -122,23 +122,54 @@ impl Decoder {
     /// The peer's bytes are not this protocol; the same error again ever after.
     #[inline]
     pub fn next_frame(&mut self) -> Result<Option<RawFrame<'_>>, FrameError> {
-        match self.advance() {
-            Ok(Some(header)) => Ok(Some(RawFrame { decoder: self, header })),
-            Ok(None) => Ok(None),
-            Err(error) => {
-                self.failed = Some(error.clone());
-                Err(error)
-            }
-        }
+        Ok(self.next_header()?.map(|header| RawFrame { decoder: self, header }))
     }
 
-    /// Moves to the next complete frame that is not to be skipped.
+    /// [`next_frame`](Self::next_frame) for those who keep the decoder beside what its frames change, and so cannot lend
+    /// it out: the header. Its payload is [`payload`](Self::payload) until the next call.
+    ///
+    /// # Errors
+    /// The peer's bytes are not this protocol; the same error again ever after.
     #[inline]
-    fn advance(&mut self) -> Result<Option<Header>, FrameError> {
+    pub fn next_header(&mut self) -> Result<Option<Header>, FrameError> {
         if let Some(error) = &self.failed {
             return Err(error.clone());
         }
         self.release_consumed();
+        match self.advance() {
+            Ok(header) => Ok(header),
+            Err(error) => {
+                self.failed = Some((*error).clone());
+                Err(*error)
+            }
+        }
+    }
+
+    /// The payload of the frame that was given last, where it lies; empty when that was taken.
+    #[must_use]
+    #[inline]
+    pub fn payload(&self) -> &[u8] {
+        self.buf.get(HEADER_LEN..self.consumed).unwrap_or_default()
+    }
+
+    /// Takes the payload of the frame that was given last, without copying it. It keeps the whole read buffer alive,
+    /// which may be many times its size: copy short payloads that stay long.
+    #[must_use]
+    pub fn take_payload(&mut self) -> Bytes {
+        let len = self.payload().len();
+        if len == 0 {
+            // Most frames that only say something: no share of the buffer, which would have to be counted.
+            return Bytes::new();
+        }
+        self.consumed = 0;
+        self.buf.advance(HEADER_LEN);
+        self.buf.split_to(len).freeze()
+    }
+
+    /// Moves to the next complete frame that is not to be skipped. The error is boxed: room for one, moved along with each
+    /// header, shows in what a short frame costs.
+    #[inline]
+    fn advance(&mut self) -> Result<Option<Header>, Box<FrameError>> {
         if self.noise.is_some() && !self.find_preamble()? {
             return Ok(None);
         }
@@ -159,7 +190,7 @@ impl Decoder {
 
     /// The header at the front, `None` for a frame to be skipped, and the whole frame's length.
     #[inline]
-    fn peek(&self) -> Result<Option<(Option<Header>, usize)>, FrameError> {
+    fn peek(&self) -> Result<Option<(Option<Header>, usize)>, Box<FrameError>> {
         let Some(bytes) = self.buf.first_chunk::<HEADER_LEN>() else { return Ok(None) };
         let (header, len) = match Header::from_bytes(*bytes)? {
             Ok(header) => (Some(header), header.len),
@@ -167,12 +198,12 @@ impl Decoder {
             Err(len) => (None, len),
         };
         if len > self.max_frame {
-            return Err(match header {
+            return Err(Box::new(match header {
                 Some(header) => {
                     FrameError::TooLong { kind: header.kind, found: len, most: self.max_frame }
                 }
                 None => FrameError::UnknownTooLong { found: len, most: self.max_frame },
-            });
+            }));
         }
         Ok(Some((header, HEADER_LEN + len as usize)))
     }
@@ -185,7 +216,7 @@ impl Decoder {
         }
     }
 
-    fn find_preamble(&mut self) -> Result<bool, FrameError> {
+    fn find_preamble(&mut self) -> Result<bool, Box<FrameError>> {
         let Some(noise) = &mut self.noise else { return Ok(true) };
         let (skip, found) = match search(&self.buf)? {
             Search::Found(at) => (at, true),
@@ -197,7 +228,7 @@ impl Decoder {
         let fits = noise.len() <= self.noise_limit
             && (self.noise_limit > 0 || found || may_begin(&self.buf));
         if !fits {
-            return Err(FrameError::NoPreamble { skipped: noise.len() + self.buf.len() });
+            return Err(Box::new(FrameError::NoPreamble { skipped: noise.len() + self.buf.len() }));
         }
         if found {
             self.buf.advance(MAGIC.len());
@@ -237,22 +268,14 @@ impl RawFrame<'_> {
     #[must_use]
     #[inline]
     pub fn payload(&self) -> &[u8] {
-        let end = self.decoder.consumed;
-        self.decoder.buf.get(HEADER_LEN..end).unwrap_or_default()
+        self.decoder.payload()
     }
 
     /// The payload, without copying it. It keeps the whole read buffer alive, which may be many
     /// times its size: copy short payloads that stay long.
     #[must_use]
     pub fn into_payload(self) -> Bytes {
-        let len = self.decoder.consumed - HEADER_LEN;
-        if len == 0 {
-            // Most frames that only say something: no share of the buffer, which would have to be counted.
-            return Bytes::new();
-        }
-        self.decoder.consumed = 0;
-        self.decoder.buf.advance(HEADER_LEN);
-        self.decoder.buf.split_to(len).freeze()
+        self.decoder.take_payload()
     }
 
     /// The frame with its payload understood.

@@ -111,9 +111,9 @@ impl Header {
     #[must_use]
     #[inline]
     pub const fn to_bytes(self) -> [u8; HEADER_LEN] {
-        let [_, l0, l1, l2] = self.len.to_be_bytes();
-        let [c0, c1, c2, c3] = self.channel.to_be_bytes();
-        [self.kind.to_byte(), l0, l1, l2, c0, c1, c2, c3]
+        let kind = (self.kind.to_byte() as u64) << 56;
+        let len = (self.len as u64 & 0xff_ffff) << 32;
+        (kind | len | self.channel as u64).to_be_bytes()
     }
 
     /// Reads a header; `Ok(Err(len))` is a frame of an unknown kind that is to be skipped, with a

@@ -19,7 +19,9 @@ const MANY: usize = 100_000;
 const MESSAGES: u64 = 200_000;
 
 fn main() {
-    println!("| | execnet | bare codec | h2 | remoc | yamux, buffered |\n|---|---:|---:|---:|---:|---:|");
+    println!(
+        "| | execnet | bare codec | h2 | remoc | yamux, buffered |\n|---|---:|---:|---:|---:|---:|"
+    );
     println!(
         "| heap of an idle channel, both ends | {} B | – | {} B | {} B | {} B |",
         alone(idle::<Execnet>(IDLE)),

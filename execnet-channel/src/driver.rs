@@ -31,6 +31,13 @@ const SLICES: usize = 64;
 #[must_use = "a connection does nothing unless its driver is spawned or polled"]
 #[derive(Debug)]
 pub struct Driver<R, W> {
+    mover: Mover<R, W>,
+    /// What the link wakes us with, once it was asked for something.
+    link: Option<LinkWaker>,
+}
+
+#[derive(Debug)]
+struct Mover<R, W> {
     shared: Arc<Shared>,
     reader: R,
     writer: W,
@@ -49,8 +56,6 @@ pub struct Driver<R, W> {
     read_ended: bool,
     flushed: bool,
     timer: Pin<Box<Sleep>>,
-    /// What the link wakes us with, once it was asked for something.
-    link: Option<LinkWaker>,
     /// Whom the timer will wake.
     rings_for: Option<Waker>,
     phase: Phase,
@@ -73,7 +78,7 @@ where
     W: AsyncWrite + Unpin,
 {
     pub(crate) fn new(shared: Arc<Shared>, reader: R, writer: W) -> Self {
-        Self {
+        let mover = Mover {
             shared,
             reader,
             writer,
@@ -86,14 +91,20 @@ where
             read_ended: false,
             flushed: true,
             timer: Box::pin(sleep_until(Instant::now())),
-            link: None,
             rings_for: None,
             phase: Phase::Running,
             wakers: Vec::new(),
-        }
+        };
+        Self { mover, link: None }
     }
+}
 
-    fn poll_with(
+impl<R, W> Mover<R, W>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    fn poll(
         &mut self,
         cx: &mut Context<'_>,
         link: &LinkWaker,
@@ -189,7 +200,7 @@ where
         self.timed = state.core.needs_time();
         let deadline = if self.timed { state.core.next_deadline() } else { None };
         drop(state);
-        self.wakers.drain(..).for_each(Waker::wake);
+        wake_all(&mut self.wakers);
         if ended && self.phase == Phase::Running {
             self.phase = Phase::Flushing;
             self.timer.as_mut().reset(Instant::now() + LINGER);
@@ -312,18 +323,18 @@ where
     type Output = Result<(), ConnectionError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = self.get_mut();
+        let Self { mover, link } = self.get_mut();
         // Whoever woke us may have gone to the core.
-        this.settled = false;
-        let link = this.link.take().filter(|link| link.wakes(cx.waker()));
-        let link = link.unwrap_or_else(|| LinkWaker::new(cx.waker()));
-        let result = this.poll_with(cx, &link);
-        this.link = Some(link);
-        result
+        mover.settled = false;
+        let link = match link {
+            Some(link) if link.wakes(cx.waker()) => &*link,
+            _ => link.insert(LinkWaker::new(cx.waker())),
+        };
+        mover.poll(cx, link)
     }
 }
 
-impl<R, W> Drop for Driver<R, W> {
+impl<R, W> Drop for Mover<R, W> {
     fn drop(&mut self) {
         let mut wakers = std::mem::take(&mut self.wakers);
         {
@@ -332,6 +343,15 @@ impl<R, W> Drop for Driver<R, W> {
             state.collect(&mut wakers);
         }
         wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Wakes them in order and keeps the room. A single one is what most are, and needs no loop.
+fn wake_all(wakers: &mut Vec<Waker>) {
+    if wakers.len() > 1 {
+        wakers.drain(..).for_each(Waker::wake);
+    } else if let Some(waker) = wakers.pop() {
+        waker.wake();
     }
 }
 

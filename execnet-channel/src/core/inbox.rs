@@ -129,6 +129,13 @@ impl Inbox {
         Some(Taken { message: Message { format, payload }, cost: cost_of(len), advanced: 0 })
     }
 
+    /// The message, if it is a single one.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn pop_alone(&mut self) -> Option<Taken> {
+        if self.entries.is_empty() { self.pop() } else { None }
+    }
+
     /// Bytes of all messages together.
     #[cfg(feature = "sim")]
     pub(crate) fn payload_len(&self) -> usize {

@@ -374,6 +374,13 @@ impl Connection {
         self.events.pop_front()
     }
 
+    /// Whether there is something to tell.
+    #[cfg(feature = "tokio")]
+    #[inline]
+    pub(crate) fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     // Channels.
 
     /// Opens a channel. With `exec` its first message is a request for the far end to run.

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use execnet_proto::{ChannelId, Decoder, Format, Frame, Hello, Kind, RawFrame, Side, VERSIONS};
+use execnet_proto::{ChannelId, Format, Frame, Header, Hello, Kind, Side, VERSIONS};
 use rustc_hash::FxHashMap;
 
 use super::credit::RecvWindow;
@@ -41,24 +41,17 @@ impl Connection {
 
     fn handle_frames(&mut self, now: Instant) {
         self.keepalive.received(now);
-        // The decoder lends its frames, which the rest of `self` is changed by.
-        let spare = Decoder::new(0);
-        let mut decoder = std::mem::replace(&mut self.decoder, spare);
-        let result = loop {
-            match decoder.next_frame() {
-                Ok(Some(frame)) => {
-                    trace::received(*frame.header());
-                    if let Err(error) = self.handle_frame(now, frame) {
-                        break Err(error);
+        loop {
+            match self.decoder.next_header() {
+                Ok(Some(header)) => {
+                    trace::received(header);
+                    if let Err(error) = self.handle_frame(now, &header) {
+                        return self.end(error);
                     }
                 }
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error.into()),
+                Ok(None) => return,
+                Err(error) => return self.end(error.into()),
             }
-        };
-        self.decoder = decoder;
-        if let Err(error) = result {
-            self.end(error);
         }
     }
 
@@ -98,6 +91,18 @@ impl Connection {
         Ok(true)
     }
 
+    /// Takes the message that waits on a channel, if it is a single one, and gives its credit back. True with it when the next one will be
+    /// told of, as after a `recv` that found nothing; not when there is no next one.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn recv_alone(&mut self, id: ChannelId) -> Option<(Message, bool)> {
+        let slot = self.channels.get_mut(&id)?;
+        let taken = slot.inbox.pop_alone()?;
+        let next = !slot.is_ended() && self.error.is_none();
+        slot.want_readable = next;
+        self.release(id, taken.cost, taken.advanced);
+        Some((taken.message, next))
+    }
+
     /// The application has taken messages that cost so much, `advanced` bytes of them early.
     pub(crate) fn release(&mut self, id: ChannelId, cost: u32, advanced: usize) {
         self.give_back(id, cost, advanced);
@@ -113,22 +118,29 @@ impl Connection {
         }
     }
 
-    fn handle_frame(&mut self, now: Instant, frame: RawFrame<'_>) -> Result<(), ConnectionError> {
-        if self.peer.is_none() && !matches!(frame.header().kind, Kind::Hello | Kind::Close) {
-            return Err(PeerMisbehaved::BeforeHello(frame.header().kind).into());
+    #[inline]
+    fn handle_frame(&mut self, now: Instant, header: &Header) -> Result<(), ConnectionError> {
+        if self.peer.is_none() && !matches!(header.kind, Kind::Hello | Kind::Close) {
+            return Err(PeerMisbehaved::BeforeHello(header.kind).into());
         }
         // Each field by itself: a copy of the kind, written by bytes and read as one word, is a twentieth of what a short message costs.
-        if let Kind::Data { more, format } = frame.header().kind
-            && let Some(id) = ChannelId::new(frame.header().channel)
+        if let Kind::Data { more, format } = header.kind
+            && let Some(id) = ChannelId::new(header.channel)
         {
-            self.handle_data(id, more, format, frame)?;
+            self.handle_data(id, more, format)?;
             if !self.long.is_empty() && is_low(&self.recv_window) {
                 self.advance_oldest();
             }
             return Ok(());
         }
-        let kind = frame.header().kind;
-        match frame.parse()? {
+        self.handle_other(now, header)
+    }
+
+    /// All but messages. Not inlined: registers kept for these would be a tenth of what a short message costs.
+    #[inline(never)]
+    fn handle_other(&mut self, now: Instant, header: &Header) -> Result<(), ConnectionError> {
+        let kind = header.kind;
+        match Frame::parse(*header, self.decoder.take_payload())? {
             Frame::Hello(hello) => self.handle_hello(*hello),
             Frame::Open(id) => self.handle_open(id, false),
             Frame::Exec(_) if self.side == Side::Connector => {
@@ -227,10 +239,10 @@ impl Connection {
         id: ChannelId,
         more: bool,
         format: Format,
-        frame: RawFrame<'_>,
     ) -> Result<(), ConnectionError> {
         let kind = Kind::Data { more, format };
-        let len = frame.payload().len();
+        let payload = self.decoder.payload();
+        let len = payload.len();
         let cost = cost_of(len);
         let most = self.config.max_message;
         let credit = self.recv_window.available();
@@ -238,7 +250,6 @@ impl Connection {
             return Err(PeerMisbehaved::ConnectionOverspent { cost, credit }.into());
         }
         let announced = self.reads.contains(format);
-        let serial = self.next_serial;
         let slot = live_slot(&mut self.channels, id, kind)?;
         if slot.receiving != Receiving::Open {
             return Err(PeerMisbehaved::AfterEof { kind, channel: id }.into());
@@ -257,40 +268,57 @@ impl Connection {
             self.give_back(id, cost, 0);
             return Ok(());
         }
-        let begun = slot.partial.as_ref().map_or(0, |partial| partial.bytes.len());
-        if begun as u64 + len as u64 > most {
+        if more || slot.partial.is_some() {
+            return self.handle_fragment(id, more, format, cost);
+        }
+        if len as u64 > most {
             return Err(PeerMisbehaved::MessageTooLong { channel: id, most }.into());
         }
-        match (&mut slot.partial, more) {
-            (None, false) if Inbox::packs(len) => {
-                slot.inbox.push_packed(format, frame.payload());
-            }
-            (None, false) => slot.inbox.push_whole(format, frame.into_payload(), cost, 0),
-            (None, true) => {
-                let bytes = BytesMut::from(frame.payload());
-                slot.partial = Some(Box::new(Partial { format, bytes, cost, advanced: 0, serial }));
-                self.next_serial += 1;
-                self.long.push_back((id, serial));
-                self.advance_partial(id);
-                return Ok(());
-            }
-            (Some(partial), _) => {
-                if partial.format != format {
-                    return Err(PeerMisbehaved::FormatChanged(id).into());
-                }
-                partial.bytes.extend_from_slice(frame.payload());
-                partial.cost += cost;
-                if more {
-                    self.advance_partial(id);
-                } else {
-                    self.complete(id);
-                    self.tell_readable(id);
-                }
-                return Ok(());
-            }
+        if Inbox::packs(len) {
+            slot.inbox.push_packed(format, payload);
+        } else {
+            slot.inbox.push_whole(format, self.decoder.take_payload(), cost, 0);
         }
         if std::mem::take(&mut slot.want_readable) {
             self.events.push_back(Event::Readable(id));
+        }
+        Ok(())
+    }
+
+    /// A message that does not travel in one frame. Credit has been spent on this part.
+    #[inline(never)]
+    fn handle_fragment(
+        &mut self,
+        id: ChannelId,
+        more: bool,
+        format: Format,
+        cost: u32,
+    ) -> Result<(), ConnectionError> {
+        let Some(slot) = self.channels.get_mut(&id) else { return Ok(()) };
+        let payload = self.decoder.payload();
+        let most = self.config.max_message;
+        let begun = slot.partial.as_ref().map_or(0, |partial| partial.bytes.len());
+        if begun as u64 + payload.len() as u64 > most {
+            return Err(PeerMisbehaved::MessageTooLong { channel: id, most }.into());
+        }
+        let Some(partial) = &mut slot.partial else {
+            let (bytes, serial) = (BytesMut::from(payload), self.next_serial);
+            slot.partial = Some(Box::new(Partial { format, bytes, cost, advanced: 0, serial }));
+            self.next_serial += 1;
+            self.long.push_back((id, serial));
+            self.advance_partial(id);
+            return Ok(());
+        };
+        if partial.format != format {
+            return Err(PeerMisbehaved::FormatChanged(id).into());
+        }
+        partial.bytes.extend_from_slice(payload);
+        partial.cost += cost;
+        if more {
+            self.advance_partial(id);
+        } else {
+            self.complete(id);
+            self.tell_readable(id);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use bytes::Bytes;
-use execnet_proto::{ChannelId, Frame, Header, Kind, OutputStream};
+use execnet_proto::{ChannelId, Frame, Kind, OutputStream};
 
 use super::receive::live_slot;
 use super::slot::{Outgoing, Receiving, Sending};
@@ -83,8 +83,7 @@ impl Connection {
             && self.out.len() < self.config.send_buffer
             && self.send_window.available() >= first;
         if at_once && slot.send_window.spend(first) && self.send_window.spend(first) {
-            let kind = Kind::Data { more: false, format };
-            self.out.push_data(Header { kind, len: len as u32, channel: id.get() }, payload);
+            self.out.push_data(id, false, format, payload);
             *message = None;
         } else if let Some(Message { payload, .. }) = message.take() {
             slot.pending = Some(Outgoing { format, rest: payload, started: false });
@@ -132,8 +131,17 @@ impl Connection {
     ///
     /// What it takes out makes room: [`Event::Writable`] may follow.
     #[must_use = "what is in the batch is to be written"]
+    #[inline]
     pub fn poll_transmit(&mut self, now: Instant, batch: &mut Batch) -> bool {
         debug_assert!(batch.is_empty(), "the last batch has not been written");
+        // Asked at each reading too, when mostly there is nothing.
+        if self.out.is_empty() && self.schedule.is_empty() && !self.draining {
+            return false;
+        }
+        self.fill(now, batch)
+    }
+
+    fn fill(&mut self, now: Instant, batch: &mut Batch) -> bool {
         self.pump();
         if self.draining && self.schedule.is_empty() {
             self.finish_draining();
@@ -141,7 +149,6 @@ impl Connection {
         if self.out.is_empty() {
             return false;
         }
-        batch.clear();
         std::mem::swap(&mut self.out, batch);
         self.pongs_owed = 0;
         self.keepalive.sent(now);
@@ -149,8 +156,16 @@ impl Connection {
         true
     }
 
-    /// Moves waiting messages into the send buffer: a fragment each, in turn.
+    /// Moves waiting messages into the send buffer. Most are there already.
+    #[inline]
     fn pump(&mut self) {
+        if !self.schedule.is_empty() {
+            self.pump_scheduled();
+        }
+    }
+
+    /// A fragment each, in turn.
+    fn pump_scheduled(&mut self) {
         let max_fragment = self.max_fragment;
         // Turns passed over since the last fragment went out.
         let mut passed = 0;
@@ -191,9 +206,8 @@ impl Connection {
                 return;
             }
             passed = 0;
-            let kind = Kind::Data { more, format: message.format };
             let payload = message.rest.split_to(len);
-            self.out.push_data(Header { kind, len: len as u32, channel: id.get() }, &payload);
+            self.out.push_data(id, more, message.format, &payload);
             if more {
                 if !std::mem::replace(&mut message.started, true) {
                     self.started.push_back(id);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use execnet_proto::{Frame, HEADER_LEN, Header, MAGIC};
+use execnet_proto::{ChannelId, Format, Frame, HEADER_LEN, Header, Kind, MAGIC};
 
 use super::trace;
 
@@ -24,7 +24,8 @@ pub struct Batch {
     small: BytesMut,
     /// Long payloads, each with the offset in `small` that it stands in front of.
     large: VecDeque<(usize, Bytes)>,
-    large_len: usize,
+    /// Bytes not written yet: asked for several times with each message.
+    len: usize,
     /// How much of `urgent` and of `small` has been written.
     urgent_done: usize,
     small_done: usize,
@@ -40,13 +41,13 @@ impl Batch {
     /// Whether everything has been written.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.len == 0
     }
 
     /// Bytes not written yet.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.urgent.len() - self.urgent_done + self.small.len() - self.small_done + self.large_len
+        self.len
     }
 
     /// All of it, when it lies in one piece.
@@ -98,7 +99,11 @@ impl Batch {
     /// # Panics
     /// In debug builds, when that is more than there is.
     pub fn advance(&mut self, written: usize) {
-        debug_assert!(written <= self.len(), "advanced by {written} of {}", self.len());
+        debug_assert!(written <= self.len, "advanced by {written} of {}", self.len);
+        if written >= self.len {
+            return self.clear();
+        }
+        self.len -= written;
         let mut left = written;
         let urgent = left.min(self.urgent.len() - self.urgent_done);
         self.urgent_done += urgent;
@@ -112,7 +117,6 @@ impl Batch {
             }
             let large = left.min(payload.len());
             let _ = payload.split_to(large);
-            self.large_len -= large;
             left -= large;
             if !payload.is_empty() {
                 return;
@@ -120,9 +124,6 @@ impl Batch {
             self.large.pop_front();
         }
         self.small_done = (self.small_done + left).min(self.small.len());
-        if self.is_empty() {
-            self.clear();
-        }
     }
 
     /// A copy of all that has not been written.
@@ -138,28 +139,39 @@ impl Batch {
     pub(super) fn clear(&mut self) {
         self.urgent.clear();
         self.small.clear();
-        self.large.clear();
-        (self.large_len, self.urgent_done, self.small_done) = (0, 0, 0);
+        if !self.large.is_empty() {
+            self.large.clear();
+        }
+        (self.len, self.urgent_done, self.small_done) = (0, 0, 0);
     }
 
     /// What stands in front of the first frame.
     pub(super) fn push_preamble(&mut self) {
         self.urgent.put_slice(&MAGIC);
+        self.len += MAGIC.len();
     }
 
     /// A frame that goes first.
     pub(super) fn push_urgent(&mut self, frame: &Frame) {
+        let before = self.urgent.len();
         trace::sent(frame.encode(&mut self.urgent));
+        self.len += self.urgent.len() - before;
     }
 
     /// A frame in its order.
     pub(super) fn push_ordered(&mut self, frame: &Frame) {
+        let before = self.small.len();
         trace::sent(frame.encode(&mut self.small));
+        self.len += self.small.len() - before;
     }
 
+    /// A message, or a part of one.
     #[inline]
-    pub(super) fn push_data(&mut self, header: Header, payload: &Bytes) {
+    pub(super) fn push_data(&mut self, id: ChannelId, more: bool, format: Format, payload: &Bytes) {
+        let kind = Kind::Data { more, format };
+        let header = Header { kind, len: payload.len() as u32, channel: id.get() };
         trace::sent(header);
+        self.len += HEADER_LEN + payload.len();
         if payload.len() >= GATHER {
             self.push_large(header, payload.clone());
         } else {
@@ -171,7 +183,6 @@ impl Batch {
 
     fn push_large(&mut self, header: Header, payload: Bytes) {
         self.small.put_slice(&header.to_bytes());
-        self.large_len += payload.len();
         self.large.push_back((self.small.len(), payload));
     }
 }
@@ -179,7 +190,6 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use execnet_proto::{Format, Kind};
 
     fn header(len: usize) -> Header {
         let kind = Kind::Data { more: false, format: Format::Bytes };
@@ -207,7 +217,8 @@ mod tests {
         let small = Bytes::from(vec![1; 10]);
         let large = Bytes::from(vec![2; GATHER]);
         let order = [&small, &large, &large, &small, &small, &large];
-        let mut expected = b"first".to_vec();
+        let id = ChannelId::new(1).unwrap();
+        let mut expected = MAGIC.to_vec();
         for payload in order {
             expected.extend_from_slice(&header(payload.len()).to_bytes());
             expected.extend_from_slice(payload);
@@ -215,9 +226,9 @@ mod tests {
         for steps in [&[1usize][..], &[7, 3], &[GATHER, 1], &[usize::MAX], &[13, GATHER + 5, 2]] {
             let mut batch = Batch::new();
             for payload in order {
-                batch.push_data(header(payload.len()), payload);
+                batch.push_data(id, false, Format::Bytes, payload);
             }
-            batch.urgent.put_slice(b"first");
+            batch.push_preamble(); // goes first
             assert_eq!(batch.len(), expected.len());
             assert_eq!(drain(&mut batch, steps), expected, "{steps:?}");
             assert!(batch.small.is_empty() && batch.urgent.is_empty(), "buffers are ready again");

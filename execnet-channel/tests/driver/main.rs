@@ -7,6 +7,7 @@ mod support;
 
 mod cancel;
 mod clock;
+mod dialogue;
 mod ends;
 mod handles;
 mod link_waker;

@@ -91,8 +91,16 @@ for name, text in {
 
 # core_ops: how the link and both sides are, then pairs of operation and argument. The operation's high bit is the side.
 OPEN, ACCEPT, TRANSMIT, DELIVER, STEP, ADVANCE, QUIET, SEND = range(8)
-RETRY, RECEIVE, FINISH, CLOSE, DISCARD, FORGET = range(10, 16)
-FAST, SLOW, CUT, DEATH = 0x03, 0x0c, 0x10, 0x80
+SIGNAL, RETRY, RECEIVE, FINISH, CLOSE, DISCARD, FORGET = range(9, 16)
+PING, ASK, ANSWER, INTERRUPT, TERMINATE, FAREWELL, CLOSED = range(7)
+PRINT = INTERRUPT  # Which is for the connector, and this for the far end.
+KEPT_ALIVE = 0x80  # In the settings of a side.
+FAST, SLOW, CUT, MARSHALS, DRAIN, DEATH = 0x03, 0x0c, 0x10, 0x20, 0x40, 0x80
+LENGTHS = [
+    0, 1, 31, 100, 1_000, 1_024, 1_025, 4_000, 4_096, 8_191, 8_192, 16_375, 16_376, 16_383, 16_384, 16_385, 32_752, 32_760, 32_761,
+    40_000, 65_527, 65_528, 65_529, 70_000, 100_000, 131_072, 200_000, 262_136, 262_144, 300_000, 1 << 20, (1 << 20) + 1,
+]
+BYTES, CBOR, MARSHAL = range(3)
 
 
 def ops(name, *steps, link=FAST, a=0, b=0):
@@ -107,36 +115,52 @@ def on(side, op, nth=0, more=0, arg=0):
     return side, op, nth, more, arg
 
 
-def send(side, length, nth=0):
-    """Of a length by its place in LENGTHS."""
-    return on(side, SEND, nth, length >> 4, length & 15)
+def send(side, length, nth=0, format=BYTES):
+    length = LENGTHS.index(length)
+    return on(side, SEND, nth, length >> 4 | format << 1, length & 15)
+
+
+def signal(side, which, nth=0, arg=0):
+    return on(side, SIGNAL, nth, which, arg)
 
 
 A, B = 0, 1
 quiet = on(A, QUIET)
 start = [on(A, OPEN), quiet, on(B, ACCEPT)]
 ALL = dict(more=7)
-ops("one_message", *start, send(A, 2), quiet, on(B, RECEIVE))
-ops("before_hello", on(A, OPEN), send(A, 30), send(A, 2), quiet)
-ops("longer_than_the_window", *start, send(A, 30), quiet, on(B, RECEIVE), on(A, RETRY))
-ops("longest", *start, send(A, 31), quiet)
+ops("one_message", *start, send(A, 31), quiet, on(B, RECEIVE))
+ops("before_hello", on(A, OPEN), send(A, 300_000), send(A, 31), quiet)
+ops("longer_than_the_window", *start, send(A, 300_000), quiet, on(B, RECEIVE), on(A, RETRY))
+ops("longest", *start, send(A, 1 << 20), quiet)
 ops("crossing_closes", *start, on(A, CLOSE), on(B, CLOSE, more=1), quiet)
-ops("half_close_then_answer", *start, send(A, 1), on(A, FINISH), quiet, on(B, RECEIVE, **ALL), send(B, 3), quiet)
-ops("forget_with_unread", *start, *[send(A, 9)] * 3, quiet, on(B, FORGET), quiet)
-ops("discard_keeps_the_peer_going", *start, on(B, DISCARD), *[send(A, 30), quiet, on(A, RETRY)] * 3)
-ops("discard_in_a_message", *start, send(A, 24), on(A, TRANSMIT), *[on(B, DELIVER, **ALL, arg=15)] * 2, on(B, DISCARD))
+ops("half_close_then_answer", *start, send(A, 1), on(A, FINISH), quiet, on(B, RECEIVE, **ALL), send(B, 100), quiet)
+ops("forget_with_unread", *start, *[send(A, 8_191)] * 3, quiet, on(B, FORGET), quiet)
+ops("discard_keeps_the_peer_going", *start, on(B, DISCARD), *[send(A, 300_000), quiet, on(A, RETRY)] * 3)
+ops("discard_in_a_message", *start, send(A, 70_000), on(A, TRANSMIT), *[on(B, DELIVER, **ALL, arg=15)] * 2, on(B, DISCARD))
 ops("close_wakes_the_reader", *start, on(B, RECEIVE), on(A, CLOSE), quiet)
-ops("short_one_overtakes_a_long_one", *[on(A, OPEN)] * 2, quiet, send(A, 30, 1), send(A, 20), quiet)
-ops("never_accepted", on(A, OPEN), send(A, 5), on(A, CLOSE), quiet)
-ops("many_long_ones", *[on(A, OPEN)] * 7, quiet, *[send(A, 25, n) for n in range(7)], quiet)
-ops("both_close_behind_long_messages", *start, send(A, 30), send(B, 30), on(A, CLOSE), on(B, CLOSE))
-ops("both_open", quiet, *[on(A, OPEN), on(B, OPEN)] * 3, quiet, send(A, 4, 1), send(B, 5, 0))
-ops("byte_by_byte", *start, send(A, 2), on(A, TRANSMIT), *[on(B, DELIVER)] * 40)
-ops("slow_and_cut", *start, send(A, 26), *[on(A, STEP), on(A, ADVANCE, 3)] * 10, link=SLOW | CUT)
-ops("small_fragments", *start, send(A, 20), on(B, OPEN), send(B, 20), a=0x04, b=0x04)
-ops("death_in_a_message", *start, send(A, 24), on(A, TRANSMIT), on(B, DELIVER, more=1), link=FAST | DEATH, a=1)
+ops("short_one_overtakes_a_long_one", *[on(A, OPEN)] * 2, quiet, send(A, 300_000, 1), send(A, 40_000), quiet)
+ops("never_accepted", on(A, OPEN), send(A, 1_024), on(A, CLOSE), quiet)
+ops("many_long_ones", *[on(A, OPEN)] * 7, quiet, *[send(A, 100_000, n) for n in range(7)], quiet)
+ops("both_close_behind_long_messages", *start, send(A, 300_000), send(B, 300_000), on(A, CLOSE), on(B, CLOSE))
+ops("both_open", quiet, *[on(A, OPEN), on(B, OPEN)] * 3, quiet, send(A, 1_000, 1), send(B, 1_024, 0))
+ops("byte_by_byte", *start, send(A, 31), on(A, TRANSMIT), *[on(B, DELIVER)] * 40)
+ops("slow_and_cut", *start, send(A, 131_072), *[on(A, STEP), on(A, ADVANCE, 3)] * 10, link=SLOW | CUT)
+ops("small_fragments", *start, send(A, 40_000), on(B, OPEN), send(B, 40_000), a=0x04, b=0x04)
+ops("death_in_a_message", *start, send(A, 70_000), on(A, TRANSMIT), on(B, DELIVER, more=1), link=FAST | DEATH, a=1)
+ops("signals_overtake_messages", *start, send(A, 1 << 20), *[signal(side, which) for side in (A, B) for which in (PING, ASK, CLOSED)],
+    quiet, signal(A, ANSWER), signal(B, ANSWER), signal(A, INTERRUPT), signal(A, TERMINATE, arg=5), on(A, STEP), on(A, CLOSE))
+ops("printed_in_pieces", *start, signal(B, PRINT, arg=15), send(B, 31), signal(B, PRINT, arg=4), quiet, a=0x04, b=0x04)
+ops("told_of_close", *start, signal(A, CLOSED), signal(B, CLOSED), on(B, CLOSE, more=1), quiet, signal(A, CLOSED))
+ops("marshal_where_it_is_read", on(A, OPEN), send(A, 1_000, format=MARSHAL), quiet, on(A, RETRY), on(B, ACCEPT), send(B, 1, format=MARSHAL),
+    send(B, 1, format=CBOR), send(A, 40_000, format=CBOR), send(A, 70_000, format=MARSHAL), link=FAST | MARSHALS)
+ops("marshal_where_it_is_not", on(A, OPEN), send(A, 1_000, format=MARSHAL), quiet, on(A, RETRY), send(A, 31, format=MARSHAL), send(A, 1))
+ops("too_long", on(A, OPEN), send(A, (1 << 20) + 1), quiet, on(A, RETRY), send(A, 1))
+ops("kept_alive", *start, on(A, ADVANCE, 5, **ALL), send(B, 100), on(B, RECEIVE), on(A, ADVANCE, 5, **ALL), link=SLOW, b=KEPT_ALIVE)
+ops("farewell_behind_a_long_message", *start, send(A, 300_000), send(B, 1), link=FAST | DRAIN)
+ops("farewell_of_both", *start, send(A, 40_000), send(B, 131_072), signal(B, FAREWELL), on(A, STEP), on(A, OPEN), send(A, 1), link=SLOW | DRAIN)
+ops("death_is_told_to_all", *start, send(B, 300_000), send(B, 300_000), on(B, RECEIVE), signal(B, CLOSED), quiet, link=FAST | DEATH)
 ops("a_long_story", *[step for n in range(8) for step in (
-    on(A, OPEN), on(B, OPEN), quiet, on(A, ACCEPT), on(B, ACCEPT), send(A, 2 * n, n), send(B, 2 * n + 1, n),
+    on(A, OPEN), on(B, OPEN), quiet, on(A, ACCEPT), on(B, ACCEPT), send(A, LENGTHS[2 * n], n), send(B, LENGTHS[2 * n + 1], n),
     on(A, TRANSMIT), on(B, DELIVER, more=1), on(B, RECEIVE, n), on(A, RETRY, n), on(B, RETRY, n),
     on(A, FINISH, n // 2), on(B, CLOSE, n // 3), on(A, STEP), on(A, RECEIVE, n, **ALL))], link=CUT)
 

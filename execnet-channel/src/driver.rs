@@ -124,8 +124,8 @@ where
             if self.phase != Phase::Running {
                 return self.poll_end(cx, &mut by_link);
             }
-            if !self.flushed {
-                self.flushed = Pin::new(&mut self.writer).poll_flush(&mut by_link).is_ready();
+            if !self.flushed && self.poll_flush(&mut by_link) {
+                continue;
             }
             return Poll::Pending;
         }
@@ -269,16 +269,27 @@ where
         wrote
     }
 
-    fn fail_writing(&mut self, error: io::Error) {
+    /// Flushes what was written; true when that has ended the connection.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> bool {
+        let Poll::Ready(result) = Pin::new(&mut self.writer).poll_flush(cx) else { return false };
+        self.flushed = true;
+        result.is_err_and(|error| self.fail_writing(error))
+    }
+
+    /// True when that ends the connection: all who wait are to be told. Otherwise the reader decides.
+    fn fail_writing(&mut self, error: io::Error) -> bool {
         let broken = matches!(
             error.kind(),
             io::ErrorKind::BrokenPipe
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::NotConnected
         );
-        if !broken || self.read_ended {
+        let ends = !broken || self.read_ended;
+        if ends {
             self.shared.lock().core.end(link_error(error));
+            self.settled = false;
         }
+        ends
     }
 
     /// The connection has ended; gives the result when nothing is left to do.

@@ -1,8 +1,12 @@
 //! How connections and channels end: by dropping, by closing, by dying.
 
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use execnet_channel::{Config, ConnectionError, Message, Mux, ReceiveError, SendError};
-use execnet_proto::{Fault, Side};
-use tokio::io::{AsyncWriteExt, duplex};
+use execnet_proto::{Fault, Side, Terminate};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, duplex};
 
 use super::support::{End, Ends, Task, message, now, poll_times, zeros};
 
@@ -255,15 +259,14 @@ async fn a_peer_that_disappears_after_any_byte_is_never_a_clean_end_of_a_message
 
 #[tokio::test]
 async fn a_link_that_fails_says_how() {
-    use std::task::Poll;
     struct Failing;
-    impl tokio::io::AsyncRead for Failing {
+    impl AsyncRead for Failing {
         fn poll_read(
-            self: std::pin::Pin<&mut Self>,
-            _: &mut std::task::Context<'_>,
-            _: &mut tokio::io::ReadBuf<'_>,
-        ) -> Poll<std::io::Result<()>> {
-            Poll::Ready(Err(std::io::Error::other("the cable was cut")))
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::Error::other("the cable was cut")))
         }
     }
     let (mux, _incoming, driver) =
@@ -324,4 +327,62 @@ async fn no_waiting_future_stays_behind_when_it_is_dropped() {
         ends.run();
     }
     assert_eq!(text(), before, "wakers of futures that are gone: {mux:?}");
+}
+
+/// Takes so many writes and flushes, then fails.
+struct FailingWriter {
+    writes: usize,
+    flushes: usize,
+}
+
+fn one_less(left: &mut usize) -> Poll<io::Result<()>> {
+    let less = left.checked_sub(1).ok_or_else(|| io::Error::other("the cable was cut"));
+    Poll::Ready(less.map(|less| *left = less))
+}
+
+impl AsyncWrite for FailingWriter {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        one_less(&mut self.writes).map_ok(|()| bytes.len())
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        one_less(&mut self.flushes)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn everybody_is_told_of_a_write_that_fails_though_nothing_else_happens() {
+    for (writes, flushes) in [(0, 9), (1, 9), (2, 9), (9, 0), (9, 1)] {
+        let (reader, peer) = duplex(64);
+        let writer = FailingWriter { writes, flushes };
+        let (mux, _incoming, driver) =
+            Mux::new(reader, writer, Side::Connector, Config::default()).unwrap();
+        let mut driver = Task::new(driver);
+        let mut channel = mux.open().unwrap();
+        let mut reading = Task::new(channel.recv());
+        let mut closed = Task::new(mux.closed());
+        assert!(!reading.poll() && !closed.poll());
+        for _ in 0..4 {
+            if mux.error().is_none() {
+                mux.terminate(Terminate { grace_ms: 1, kill_ms: 2 });
+                while driver.poll_if_woken() {}
+            }
+        }
+        assert!(reading.poll_if_woken(), "{writes}, {flushes}: its reader was not told");
+        assert!(closed.poll_if_woken());
+        let text = "the link failed: the cable was cut";
+        assert_eq!(closed.output.unwrap().to_string(), text);
+        assert_eq!(reading.output.unwrap().unwrap_err().to_string(), text);
+        drop(peer);
+        while driver.poll_if_woken() {}
+        assert_eq!(driver.output.unwrap().unwrap_err().to_string(), text);
+    }
 }

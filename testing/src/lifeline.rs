@@ -3,6 +3,8 @@
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::WATCHDOG;
 
 /// Sees a process end: the process connects here and never closes, so that end-of-file on the
@@ -41,9 +43,12 @@ impl Lifeline {
     /// Waits for a process to connect.
     ///
     /// # Panics
-    /// The listener broke.
+    /// None has when [`WATCHDOG`] has passed.
     #[must_use]
     pub fn accept(&self) -> Life {
+        let mut fds = [PollFd::new(&self.0, PollFlags::IN)];
+        let limit = Timespec::try_from(WATCHDOG).expect("a time");
+        assert_eq!(poll(&mut fds, Some(&limit)), Ok(1), "nobody connected");
         Life(self.0.accept().expect("a connection").0)
     }
 }

@@ -306,9 +306,10 @@ class Silence(unittest.TestCase):
         self.note_silence()
         far.write(frame(PING, 0, b"12345678"))
 
-    def item_while_heard(self, far, number):
-        """What the worker sends first, however long it takes to come so far."""
+    def first_item(self, far, source):
+        """What a task sends first, however long it takes to come so far."""
         with self.speaking():
+            number = far.exec(source)
             while True:
                 self.ping(far)
                 found = far.frame()
@@ -320,11 +321,10 @@ class Silence(unittest.TestCase):
     def test_ends_the_worker(self):
         for source in "pass", "channel.receive()", "while True: channel.send(b'x' * 1000)", STUBBORN:
             def check(far):
-                number = far.exec(
-                    "import subprocess\n"
+                child = self.first_item(
+                    far, "import subprocess\n"
                     "p = subprocess.Popen(['sleep', '1000'])\n"
                     "channel.send(p.pid)\n" + source)
-                child = self.item_while_heard(far, number)
                 far.wait()  # the link is up all the time
                 until(lambda: _is_gone(child))
 
@@ -343,7 +343,7 @@ class Silence(unittest.TestCase):
                   "sys.stderr.write('%s\\n' % error)\n")
 
         def check(far):
-            self.item_while_heard(far, far.exec(source))
+            self.first_item(far, source)
             far.wait()
             self.assertIn("no answer from the controller for 0.6 s", far.stderr())
 

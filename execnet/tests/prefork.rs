@@ -5,7 +5,7 @@ mod common;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{bounded, group, pythons};
+use common::{WATCHDOG, bounded, group, pythons};
 use execnet::{Ending, Gateway, GatewayError, Group, ReceiveError, XSpec};
 
 fn signal(signal: &str, pid: u64) {
@@ -116,7 +116,7 @@ async fn deaths_are_told_like_those_of_others() {
             tokio::task::yield_now().await;
         }
         assert_eq!(eval::<i64>(&witness, "1").await, 1);
-        assert_eq!(witness.exit(Duration::from_secs(5)).await, Some(Ending::Exited(0)));
+        assert_eq!(witness.exit(WATCHDOG).await, Some(Ending::Exited(0)));
         group.terminate(Duration::from_secs(5)).await.unwrap();
     })
     .await;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::{bounded, group, popen, python, pythons};
+use common::{WATCHDOG, bounded, group, popen, python, pythons};
 use execnet::{
     Ending, ExecError, Gateway, Group, MultiChannel, Output, ReceiveError, Source, Value,
     WaitError, XSpec,
@@ -329,7 +329,7 @@ async fn a_second_exit_does_nothing_more() {
     let group = group();
     let Some(gw) = popen(&group).await else { return };
     for _ in 0..2 {
-        assert_eq!(bounded(gw.exit(PATIENCE)).await, Some(Ending::Exited(0)));
+        assert_eq!(gw.exit(WATCHDOG).await, Some(Ending::Exited(0)));
     }
     assert!(gw.lost().await.is_exit());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use execnet::{Ending, ReceiveError};
-use execnet_testing::{Lifeline, Sshd};
+use execnet_testing::{Lifeline, Sshd, WATCHDOG};
 
 use crate::common::{bounded, group};
 use crate::{BACKENDS, by_each, spec};
@@ -53,7 +53,7 @@ async fn an_exit_is_no_death() {
     by_each("", |gw| async move {
         let mut channel = gw.remote_exec("channel.send(1)").await.unwrap();
         assert_eq!(channel.receive::<i64>().await.unwrap(), 1);
-        assert_eq!(gw.exit(Duration::from_secs(5)).await, Some(Ending::Exited(0)));
+        assert_eq!(gw.exit(WATCHDOG).await, Some(Ending::Exited(0)));
         assert!(gw.lost().await.is_exit());
         channel.wait_close().await.unwrap();
     })

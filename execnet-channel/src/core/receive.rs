@@ -6,12 +6,13 @@ use bytes::{Bytes, BytesMut};
 use execnet_proto::{ChannelId, Format, Frame, Header, Hello, Kind, Side, VERSIONS};
 use rustc_hash::FxHashMap;
 
+use super::channels::wake;
 use super::credit::RecvWindow;
 use super::inbox::Inbox;
 use super::slot::{Partial, Receiving, Sending, Slot};
 use super::{
     Connection, Event, KEEPALIVE_TOKEN, MAX_UNANSWERED, Message, Received, cost_of,
-    longest_fragment, push_credit, trace, wake,
+    longest_fragment, push_credit, trace,
 };
 use crate::{ConnectionError, PeerMisbehaved, ReceiveError};
 

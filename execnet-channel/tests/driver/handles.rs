@@ -1,7 +1,7 @@
 //! Channels as streams and sinks, whole and split.
 
-use execnet_channel::{Message, ReceiveError, SendError};
-use execnet_proto::Fault;
+use execnet_channel::{Config, Message, ReceiveError, Request, SendError};
+use execnet_proto::{Fault, Format};
 use futures_util::{SinkExt, StreamExt};
 
 use super::support::{Ends, Task, message, now, poll_times, taken, zeros};
@@ -234,4 +234,40 @@ async fn a_channel_after_others_knows_nothing_of_them() {
     }
     assert_eq!(ends.b.mux.status().channels, 0);
     assert_eq!(ends.b.mux.status().unread_total, 0);
+}
+
+#[tokio::test]
+async fn what_comes_in_is_a_stream_that_ends_with_the_connection() {
+    let mut ends = Ends::new(1 << 20);
+    let channels: Vec<_> = (0..3).map(|_| ends.a.mux.open().unwrap()).collect();
+    channels[1].interrupt();
+    ends.run();
+    let mut kinds = Vec::new();
+    while let Some(request) = poll_times(1, StreamExt::next(&mut ends.b.incoming)).flatten() {
+        kinds.push(match request {
+            Request::Opened { channel, exec: false } => channel.id().get(),
+            Request::Interrupt(channel) => 100 + channel.get(),
+            other => panic!("{other:?}"),
+        });
+    }
+    assert_eq!(kinds, [1, 3, 5, 103]);
+    let mut waiting = Task::new(StreamExt::next(&mut ends.b.incoming));
+    assert!(!waiting.poll());
+    ends.a.mux.close(None);
+    while ends.a.driver.poll_if_woken() | ends.b.driver.poll_if_woken() | waiting.poll_if_woken() {}
+    assert!(waiting.output.take().expect("the connection has ended").is_none());
+}
+
+#[tokio::test]
+async fn a_format_that_the_peer_does_not_read_is_named_and_costs_nothing() {
+    let mut far = Config::default();
+    far.hello.formats.retain(|format| format != "marshal");
+    let mut ends = Ends::with(1 << 20, Config::default(), far);
+    let (mut channel, mut far) = ends.open();
+    let refused = now(channel.send(Message::marshal(&b"N"[..]))).unwrap_err();
+    assert!(matches!(refused, SendError::Format(Format::Marshal)), "{refused:?}");
+    assert!(refused.to_string().contains("marshal"), "{refused}");
+    now(channel.send(message(1))).unwrap();
+    ends.run();
+    assert_eq!(now(far.recv()).unwrap(), Some(message(1)));
 }

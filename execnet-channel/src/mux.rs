@@ -48,12 +48,41 @@ impl fmt::Debug for Report {
 }
 
 impl Link {
-    /// The handles of a channel are gone, and with them messages of this cost that were taken out of the core.
+    /// A channel is gone, and with it messages of this cost that were taken out of the core.
     pub(crate) fn forget(&self, id: ChannelId, cost: u32, advanced: usize) {
         let unread = self.shared.with(|state| {
             state.core.release(id, cost, advanced);
             state.forget(id)
         });
+        self.report(id, unread);
+    }
+
+    /// The receiving half of a channel is gone, and with it messages of this cost.
+    pub(crate) fn forget_receiver(&self, id: ChannelId, cost: u32, advanced: usize) {
+        let unread = self.shared.with(|state| {
+            state.core.release(id, cost, advanced);
+            if state.core.let_go(id) {
+                return state.forget(id);
+            }
+            state.discard(id);
+            None
+        });
+        self.report(id, unread);
+    }
+
+    /// The sending half of a channel is gone.
+    pub(crate) fn forget_sender(&self, id: ChannelId) {
+        let unread = self.shared.with(|state| {
+            if state.core.let_go(id) {
+                return state.forget(id);
+            }
+            state.core.finish(id);
+            None
+        });
+        self.report(id, unread);
+    }
+
+    fn report(&self, id: ChannelId, unread: Option<Fault>) {
         if let (Some(fault), Some(Report(report))) = (unread, self.unread.get()) {
             report(id, fault);
         }

@@ -244,7 +244,13 @@ impl State {
         }
     }
 
-    /// The handles of a channel are gone. The peer's error, if nobody has been told of it.
+    /// Nobody reads this channel any more.
+    pub(crate) fn discard(&mut self, id: ChannelId) {
+        self.readers.remove(&id);
+        self.core.discard(id);
+    }
+
+    /// A channel is gone. The peer's error, if nobody has been told of it.
     pub(crate) fn forget(&mut self, id: ChannelId) -> Option<Fault> {
         self.readers.remove(&id);
         self.writers.remove(&id);

@@ -10,28 +10,20 @@ use tokio::task::coop;
 use crate::ReceiveError;
 use crate::mux::Link;
 
-/// One channel's place in the connection; the last of its handles lets go of it.
-#[derive(Debug)]
+/// One channel's place in the connection.
+#[derive(Clone, Debug)]
 pub(super) struct Handle {
     pub(super) link: Arc<Link>,
     pub(super) id: ChannelId,
-    forgotten: bool,
 }
 
 impl Handle {
-    pub(super) fn new(link: Arc<Link>, id: ChannelId) -> Arc<Self> {
-        Arc::new(Self { link, id, forgotten: false })
-    }
-
-    /// Lets go of the channel, and of received messages of this cost that nobody has read.
-    pub(super) fn forget(&mut self, cost: u32, advanced: usize) {
-        if !std::mem::replace(&mut self.forgotten, true) {
-            self.link.forget(self.id, cost, advanced);
-        }
-    }
-
     pub(super) fn close(&self, fault: Option<Fault>) {
         self.link.shared.with(|state| state.core.close(self.id, fault));
+    }
+
+    pub(super) fn finish(&self) {
+        self.link.shared.with(|state| state.core.finish(self.id));
     }
 
     pub(super) fn interrupt(&self) {
@@ -50,12 +42,6 @@ impl Handle {
             }
         })
         .await
-    }
-}
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.forget(0, 0);
     }
 }
 

@@ -37,6 +37,7 @@ pub struct Channel {
 #[derive(Debug)]
 pub struct Sender {
     half: SendHalf,
+    handle: Handle,
 }
 
 /// The receiving half. Dropping it drops what still arrives, without holding the peer up.
@@ -48,14 +49,13 @@ pub struct Receiver {
 
 impl Channel {
     pub(crate) fn new(link: Arc<Link>, id: ChannelId) -> Self {
-        let handle = Handle::new(link, id);
-        Self { tx: SendHalf::new(handle.clone()), rx: RecvHalf::new(handle) }
+        Self { tx: SendHalf::new(), rx: RecvHalf::new(Handle { link, id }) }
     }
 
     /// The channel's number on the wire.
     #[must_use]
     pub fn id(&self) -> ChannelId {
-        self.tx.handle.id
+        self.rx.handle.id
     }
 
     /// Parts the directions; the channel closes when both halves are gone.
@@ -69,7 +69,9 @@ impl Channel {
     /// # }
     /// ```
     pub fn split(self) -> (Sender, Receiver) {
-        (Sender { half: self.tx }, Receiver { half: self.rx })
+        let Self { tx, mut rx } = self;
+        rx.parted = true;
+        (Sender { half: tx, handle: rx.handle.clone() }, Receiver { half: rx })
     }
 
     /// Sends a message, waiting for credit: a peer that does not read makes us wait.
@@ -79,7 +81,7 @@ impl Channel {
     /// # Errors
     /// [`SendError`] says why nothing of it was sent.
     pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
-        self.tx.send(message, false)
+        self.tx.send(&self.rx.handle, message, false)
     }
 
     /// Sends the last message: EOF follows it. Both leave together, where [`send`](Self::send) and [`finish`](Self::finish) may
@@ -90,7 +92,7 @@ impl Channel {
     /// # Errors
     /// As [`send`](Self::send); sending is then not finished.
     pub fn send_last(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
-        self.tx.send(message, true)
+        self.tx.send(&self.rx.handle, message, true)
     }
 
     /// Sends a serde value as CBOR. Encoded first: a bad value costs nothing. Cancel safe.
@@ -98,7 +100,7 @@ impl Channel {
     /// # Errors
     /// As [`send`](Self::send), and [`SendError::Encode`].
     pub async fn send_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SendError> {
-        self.tx.send(Message::cbor(cbor::to_bytes(value)?), false).await
+        self.tx.send(&self.rx.handle, Message::cbor(cbor::to_bytes(value)?), false).await
     }
 
     /// The next message; `None` after the last one. Cancel safe: no message is lost.
@@ -132,23 +134,23 @@ impl Channel {
 
     /// Sends no more: EOF follows what was sent. Receiving goes on.
     pub fn finish(&mut self) {
-        self.tx.finish();
+        self.rx.handle.finish();
     }
 
     /// Closes both directions, after what was sent. Received messages stay readable.
     pub fn close(&mut self) {
-        self.tx.handle.close(None);
+        self.rx.handle.close(None);
     }
 
     /// Closes both directions; the peer's readers get `fault` as an error after the last message.
     pub fn close_with_error(&mut self, fault: Fault) {
-        self.tx.handle.close(Some(fault));
+        self.rx.handle.close(Some(fault));
     }
 
     /// Whether this side or the peer has closed the channel, or the connection has ended.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.tx.handle.link.shared.lock().core.is_closed(self.id())
+        self.rx.handle.link.shared.lock().core.is_closed(self.id())
     }
 
     /// Waits until the peer is done with the channel. Received messages stay readable; the peer may be
@@ -157,12 +159,12 @@ impl Channel {
     /// # Errors
     /// The peer closed it with an error, or the connection ended before it was closed.
     pub async fn wait_close(&self) -> Result<(), ReceiveError> {
-        self.tx.handle.wait_close().await
+        self.rx.handle.wait_close().await
     }
 
     /// Asks the far end to stop what runs on this channel.
     pub fn interrupt(&self) {
-        self.tx.handle.interrupt();
+        self.rx.handle.interrupt();
     }
 }
 
@@ -170,7 +172,7 @@ impl Sender {
     /// The channel's number on the wire.
     #[must_use]
     pub fn id(&self) -> ChannelId {
-        self.half.handle.id
+        self.handle.id
     }
 
     /// See [`Channel::send`].
@@ -178,7 +180,7 @@ impl Sender {
     /// # Errors
     /// [`SendError`] says why nothing of it was sent.
     pub fn send(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
-        self.half.send(message, false)
+        self.half.send(&self.handle, message, false)
     }
 
     /// See [`Channel::send_last`].
@@ -186,7 +188,7 @@ impl Sender {
     /// # Errors
     /// As [`send`](Self::send); sending is then not finished.
     pub fn send_last(&mut self, message: Message) -> impl Future<Output = Result<(), SendError>> {
-        self.half.send(message, true)
+        self.half.send(&self.handle, message, true)
     }
 
     /// [`send`](Self::send) for those who poll: takes the message when it is sent, and leaves it there while it has to wait.
@@ -198,8 +200,8 @@ impl Sender {
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
     ) -> Poll<Result<(), SendError>> {
-        ready!(self.half.poll_flush_buffered(cx)).map_err(|error| *error)?;
-        self.half.poll_send(cx, message, false).map_err(|error| *error)
+        ready!(self.half.poll_flush_buffered(&self.handle, cx)).map_err(|error| *error)?;
+        self.half.poll_send(&self.handle, cx, message, false).map_err(|error| *error)
     }
 
     /// See [`Channel::send_value`].
@@ -207,17 +209,17 @@ impl Sender {
     /// # Errors
     /// As [`send`](Self::send), and [`SendError::Encode`].
     pub async fn send_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), SendError> {
-        self.half.send(Message::cbor(cbor::to_bytes(value)?), false).await
+        self.half.send(&self.handle, Message::cbor(cbor::to_bytes(value)?), false).await
     }
 
     /// Sends no more: EOF follows what was sent. Dropping the sender does the same.
     pub fn finish(&mut self) {
-        self.half.finish();
+        self.handle.finish();
     }
 
     /// Closes both directions, after what was sent; with a fault the peer's readers get it as an error.
     pub fn close(&mut self, fault: Option<Fault>) {
-        self.half.handle.close(fault);
+        self.handle.close(fault);
     }
 
     /// See [`Channel::wait_close`].
@@ -225,21 +227,19 @@ impl Sender {
     /// # Errors
     /// The peer closed it with an error, or the connection ended before it was closed.
     pub async fn wait_close(&self) -> Result<(), ReceiveError> {
-        self.half.handle.wait_close().await
+        self.handle.wait_close().await
     }
 
     /// Asks the far end to stop what runs on this channel.
     pub fn interrupt(&self) {
-        self.half.handle.interrupt();
+        self.handle.interrupt();
     }
 }
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        // The last half closes the channel anyway.
-        if Arc::strong_count(&self.half.handle) > 1 {
-            self.half.finish();
-        }
+        let Handle { link, id } = &self.handle;
+        link.forget_sender(*id);
     }
 }
 
@@ -301,9 +301,9 @@ impl Stream for Channel {
     }
 }
 
-/// A `Sink` that hands everything to a field.
-macro_rules! sink_through {
-    ($outer:ty, $field:ident) => {
+/// A `Sink` out of a half and the handle that goes with it.
+macro_rules! sink {
+    ($outer:ty, $half:ident, $($handle:ident).+) => {
         impl Sink<Message> for $outer {
             type Error = SendError;
 
@@ -311,29 +311,33 @@ macro_rules! sink_through {
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
             ) -> Poll<Result<(), SendError>> {
-                Pin::new(&mut self.get_mut().$field).poll_ready(cx)
+                let this = self.get_mut();
+                this.$half.poll_flush_buffered(&this.$($handle).+, cx).map_err(|error| *error)
             }
 
             fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-                Pin::new(&mut self.get_mut().$field).start_send(message)
+                self.get_mut().$half.buffer(message);
+                Ok(())
             }
 
             fn poll_flush(
                 self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
             ) -> Poll<Result<(), SendError>> {
-                Pin::new(&mut self.get_mut().$field).poll_flush(cx)
+                self.poll_ready(cx)
             }
 
             fn poll_close(
-                self: Pin<&mut Self>,
+                mut self: Pin<&mut Self>,
                 cx: &mut Context<'_>,
             ) -> Poll<Result<(), SendError>> {
-                Pin::new(&mut self.get_mut().$field).poll_close(cx)
+                ready!(self.as_mut().poll_ready(cx))?;
+                self.finish();
+                Poll::Ready(Ok(()))
             }
         }
     };
 }
 
-sink_through!(Sender, half);
-sink_through!(Channel, tx);
+sink!(Sender, half, handle);
+sink!(Channel, tx, rx.handle);

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use super::handle::{Handle, poll_budget};
@@ -21,7 +20,9 @@ const LOOK: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(super) struct RecvHalf {
-    pub(super) handle: Arc<Handle>,
+    pub(super) handle: Handle,
+    /// The other half is somebody else's: dropping this one does not close the channel by itself.
+    pub(super) parted: bool,
     /// Messages taken from the core and not yet asked for.
     inbox: Inbox,
     /// Credit of messages that were asked for and not yet given back.
@@ -38,9 +39,10 @@ pub(super) struct RecvHalf {
 }
 
 impl RecvHalf {
-    pub(super) fn new(handle: Arc<Handle>) -> Self {
+    pub(super) fn new(handle: Handle) -> Self {
         Self {
             handle,
+            parted: false,
             inbox: Inbox::default(),
             taken: 0,
             received: 0,
@@ -187,14 +189,11 @@ impl Drop for RecvHalf {
     fn drop(&mut self) {
         let (cost, advanced) = self.inbox.totals();
         let cost = cost + self.taken;
-        // The last handle: one lock for all there is to do.
-        if let Some(handle) = Arc::get_mut(&mut self.handle) {
-            return handle.forget(cost, advanced);
+        let Handle { link, id } = &self.handle;
+        if self.parted {
+            link.forget_receiver(*id, cost, advanced);
+        } else {
+            link.forget(*id, cost, advanced);
         }
-        let id = self.handle.id;
-        self.handle.link.shared.with(|state| {
-            state.core.release(id, cost, advanced);
-            state.core.discard(id);
-        });
     }
 }

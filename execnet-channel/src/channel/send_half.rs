@@ -2,10 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-
-use futures_sink::Sink;
 
 use super::handle::{Handle, poll_budget};
 use crate::SendError;
@@ -22,7 +19,6 @@ const MOST_COUNTED: usize = 4 << 10;
 
 #[derive(Debug)]
 pub(super) struct SendHalf {
-    pub(super) handle: Arc<Handle>,
     /// What a `Sink` took and could not send yet.
     buffered: Option<Message>,
     /// Since the budget was last charged.
@@ -30,21 +26,23 @@ pub(super) struct SendHalf {
 }
 
 impl SendHalf {
-    pub(super) fn new(handle: Arc<Handle>) -> Self {
-        Self { handle, buffered: None, sent: 0 }
+    pub(super) const fn new() -> Self {
+        Self { buffered: None, sent: 0 }
     }
 
-    pub(super) fn send(
-        &mut self,
+    pub(super) fn send<'a>(
+        &'a mut self,
+        handle: &'a Handle,
         message: Message,
         last: bool,
-    ) -> impl Future<Output = Result<(), SendError>> {
-        Send { half: self, message: Some(message), last }
+    ) -> impl Future<Output = Result<(), SendError>> + use<'a> {
+        Send { half: self, handle, message: Some(message), last }
     }
 
     /// Takes the message when it is sent, and leaves it there while it has to wait.
     pub(super) fn poll_send(
         &mut self,
+        handle: &Handle,
         cx: &mut Context<'_>,
         message: &mut Option<Message>,
         last: bool,
@@ -52,8 +50,8 @@ impl SendHalf {
         let Some(Message { payload, .. }) = message else { return Poll::Ready(Ok(())) };
         let count = cost_of(payload.len().min(MOST_COUNTED));
         ready!(poll_budget(cx, &mut self.sent, count, SENT_PER_BUDGET));
-        let id = self.handle.id;
-        let result = self.handle.link.shared.with(|state| {
+        let id = handle.id;
+        let result = handle.link.shared.with(|state| {
             let result = state.core.send_from(id, message);
             if message.is_some() && result.is_ok() {
                 state.wait_writable(id, cx);
@@ -73,26 +71,28 @@ impl SendHalf {
     #[inline]
     pub(super) fn poll_flush_buffered(
         &mut self,
+        handle: &Handle,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Box<SendError>>> {
         if self.buffered.is_none() {
             return Poll::Ready(Ok(()));
         }
         let mut buffered = self.buffered.take();
-        let result = self.poll_send(cx, &mut buffered, false);
+        let result = self.poll_send(handle, cx, &mut buffered, false);
         self.buffered = buffered;
         result
     }
 
-    pub(super) fn finish(&self) {
-        let id = self.handle.id;
-        self.handle.link.shared.with(|state| state.core.finish(id));
+    /// What the next flush sends. Nothing may be left of what was there before.
+    pub(super) fn buffer(&mut self, message: Message) {
+        self.buffered = Some(message);
     }
 }
 
 /// What `send` gives: a type of its own, to be inlined where it is awaited. An `async` block would move the message once more.
 struct Send<'a> {
     half: &'a mut SendHalf,
+    handle: &'a Handle,
     message: Option<Message>,
     last: bool,
 }
@@ -102,32 +102,8 @@ impl Future for Send<'_> {
 
     #[inline(always)]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { half, message, last } = &mut *self;
-        ready!(half.poll_flush_buffered(cx)).map_err(|error| *error)?;
-        half.poll_send(cx, message, *last).map_err(|error| *error)
-    }
-}
-
-impl Sink<Message> for SendHalf {
-    type Error = SendError;
-
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().poll_flush_buffered(cx).map_err(|error| *error)
-    }
-
-    fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        self.get_mut().buffered = Some(message);
-        Ok(())
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().poll_flush_buffered(cx).map_err(|error| *error)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let this = self.get_mut();
-        ready!(this.poll_flush_buffered(cx)).map_err(|error| *error)?;
-        this.finish();
-        Poll::Ready(Ok(()))
+        let Self { half, handle, message, last } = &mut *self;
+        ready!(half.poll_flush_buffered(handle, cx)).map_err(|error| *error)?;
+        half.poll_send(handle, cx, message, *last).map_err(|error| *error)
     }
 }

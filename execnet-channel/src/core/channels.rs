@@ -84,6 +84,13 @@ impl Connection {
         slot.fault.as_deref().filter(|_| !slot.fault_told)
     }
 
+    /// The application lets go of one half of the channel. Whether it had let go of the other one before.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn let_go(&mut self, id: ChannelId) -> bool {
+        let Some(slot) = self.channels.get_mut(&id) else { return true };
+        std::mem::replace(&mut slot.half_gone, true)
+    }
+
     /// The application lets go of the channel: it is closed, and its unread messages are dropped.
     pub fn forget(&mut self, id: ChannelId) {
         self.close(id, None);

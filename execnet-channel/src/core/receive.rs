@@ -106,7 +106,9 @@ impl Connection {
 
     /// The application has taken messages that cost so much, `advanced` bytes of them early.
     pub(crate) fn release(&mut self, id: ChannelId, cost: u32, advanced: usize) {
-        self.give_back(id, cost, advanced);
+        if cost > 0 || advanced > 0 {
+            self.give_back(id, cost, advanced);
+        }
         if advanced > 0 {
             if let Some(at) = self.long.iter().position(|&(channel, _)| channel == id) {
                 self.long.remove(at);

@@ -83,6 +83,9 @@ pub(crate) struct Slot {
     pub(crate) want_closed: bool,
     /// The application has taken notice of the channel.
     pub(crate) accepted: bool,
+    /// The application has let go of one half of it.
+    #[cfg(feature = "tokio")]
+    pub(crate) half_gone: bool,
     /// The application has let go of it.
     pub(crate) forgotten: bool,
     /// The application reads no more: what arrives is dropped.
@@ -107,6 +110,8 @@ impl Slot {
             want_readable: false,
             want_closed: false,
             accepted,
+            #[cfg(feature = "tokio")]
+            half_gone: false,
             forgotten: false,
             discard: false,
         }

@@ -256,8 +256,9 @@ async fn terminate_ends_input_then_interrupts_then_kills() {
         let Some(argv) = alive(&lifeline, stubborn) else { return };
         let _it = far.command(argv, &[]).await;
         let life = wait(&lifeline).await;
-        far.mux.terminate(Terminate { grace_ms: 1000, kill_ms: 500 });
+        far.mux.terminate(Terminate { grace_ms: 100_000_000, kill_ms: 100_000_000 });
         assert_eq!(cat.all("stdout").await, b"its end\n");
+        far.mux.terminate(Terminate { grace_ms: 500, kill_ms: 500 });
         dead(life).await;
         far.guard.wait().await;
     })

@@ -139,6 +139,7 @@ ops("discard_keeps_the_peer_going", *start, on(B, DISCARD), *[send(A, 300_000), 
 ops("discard_in_a_message", *start, send(A, 70_000), on(A, TRANSMIT), *[on(B, DELIVER, **ALL, arg=15)] * 2, on(B, DISCARD))
 ops("close_wakes_the_reader", *start, on(B, RECEIVE), on(A, CLOSE), quiet)
 ops("short_one_overtakes_a_long_one", *[on(A, OPEN)] * 2, quiet, send(A, 300_000, 1), send(A, 40_000), quiet)
+ops("the_next_oldest_goes_on", *[on(A, OPEN)] * 2, send(A, 131_072, 1), quiet, send(A, 32_761, 1), send(A, 65_527))
 ops("never_accepted", on(A, OPEN), send(A, 1_024), on(A, CLOSE), quiet)
 ops("many_long_ones", *[on(A, OPEN)] * 7, quiet, *[send(A, 100_000, n) for n in range(7)], quiet)
 ops("both_close_behind_long_messages", *start, send(A, 300_000), send(B, 300_000), on(A, CLOSE), on(B, CLOSE))

@@ -203,6 +203,11 @@ frames("exec_at_the_connector", frame(3, 2), flags=CONNECTOR | WHOLE)
 frames("output_at_the_far_end", frame(0x82, 0, b"\x01x"))
 frames("answers_to_our_channels", *[frame(0x10, n, b"x") + frame(6, n) for n in (1, 3, 5)], flags=CONNECTOR | WHOLE)
 frames("farewell", frame(6, 0))
+frames("refused", frame(6, 0, b"\xa2\x64type\x61E\x67message\x62no"), flags=CONNECTOR | WHOLE)
+frames("interrupt_at_the_connector", frame(7, 1), flags=CONNECTOR | WHOLE)
+frames("eof_twice", frame(2, 1), frame(5, 1), frame(5, 1))
+frames("close_inside_a_message", frame(2, 1), frame(0x18, 1, b"x"), frame(6, 1))
+frames("credit_of_a_channel_beyond_the_maximum", frame(2, 1), frame(4, 1, b"\x7f\xff\xff\xff"))
 
 # hello_server: how it is cut and whether the preamble is the input's own, then the stream.
 def greeting(name, *parts, cut=0x0d):

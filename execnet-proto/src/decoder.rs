@@ -340,6 +340,27 @@ mod tests {
     }
 
     #[test]
+    fn a_payload_is_there_until_it_is_taken_or_the_next_header_is_asked_for() {
+        let mut decoder = started();
+        for len in [1, 2, 0] {
+            decoder.extend(&data(len));
+        }
+        decoder.extend(&[0x7f; HEADER_LEN]);
+        assert_eq!(decoder.next_header().unwrap().unwrap().len, 1);
+        assert_eq!((decoder.payload(), decoder.payload()), (&[7][..], &[7][..]));
+        assert_eq!(decoder.next_header().unwrap().unwrap().len, 2);
+        assert_eq!(decoder.take_payload(), [7, 7][..]);
+        assert!(decoder.payload().is_empty() && decoder.take_payload().is_empty());
+        assert_eq!(decoder.next_header().unwrap().unwrap().len, 0);
+        assert!(decoder.take_payload().is_empty());
+        let error = decoder.next_header().unwrap_err();
+        for _ in 0..2 {
+            assert!(decoder.payload().is_empty() && decoder.take_payload().is_empty());
+            assert_eq!(decoder.next_header().unwrap_err(), error);
+        }
+    }
+
+    #[test]
     fn noise_is_forgotten_when_the_preamble_has_come() {
         let mut decoder = Decoder::new(0).skip_noise();
         decoder.extend(b"motd");

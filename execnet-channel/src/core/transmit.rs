@@ -198,6 +198,7 @@ mod tests {
 
     /// Writes the batch in steps of the given lengths, over and over, at most two slices at once.
     fn drain(batch: &mut Batch, steps: &[usize]) -> Vec<u8> {
+        let all = batch.len();
         let mut out = Vec::new();
         let mut steps = steps.iter().cycle();
         while !batch.is_empty() {
@@ -208,6 +209,7 @@ mod tests {
             let step = (*steps.next().unwrap()).min(joined.len());
             out.extend_from_slice(&joined[..step]);
             batch.advance(step);
+            assert_eq!(batch.len(), all - out.len());
         }
         out
     }

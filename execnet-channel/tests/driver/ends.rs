@@ -329,6 +329,27 @@ async fn no_waiting_future_stays_behind_when_it_is_dropped() {
     assert_eq!(text(), before, "wakers of futures that are gone: {mux:?}");
 }
 
+/// A waker keeps its task's memory: it goes with the half that it was for, though the other half stays.
+#[tokio::test]
+async fn a_receiver_that_is_dropped_takes_its_waker_along() {
+    let mut ends = Ends::new(1 << 20);
+    let (mut channel, far) = ends.open();
+    let (_back, mut receiver) = far.split();
+    let mut reading = Task::new(async move {
+        while let Some(message) = receiver.recv().await.unwrap() {
+            assert_eq!(message.payload.len(), 32);
+        }
+    });
+    for number in 0..3 {
+        assert!(!reading.poll());
+        now(channel.send(message(number))).unwrap();
+        ends.run();
+    }
+    drop(reading);
+    let kept = format!("{:?}", ends.b.mux);
+    assert!(kept.contains("readers: {}"), "{kept}");
+}
+
 /// Takes so many writes and flushes, then fails.
 struct FailingWriter {
     writes: usize,

@@ -12,6 +12,7 @@ mod ends;
 mod handles;
 mod link_waker;
 mod pressure;
+mod readers;
 mod sockets;
 mod wakes;
 mod writes;

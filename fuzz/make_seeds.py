@@ -150,6 +150,8 @@ ops("small_fragments", *start, send(A, 40_000), on(B, OPEN), send(B, 40_000), a=
 ops("death_in_a_message", *start, send(A, 70_000), on(A, TRANSMIT), on(B, DELIVER, more=1), link=FAST | DEATH, a=1)
 ops("signals_overtake_messages", *start, send(A, 1 << 20), *[signal(side, which) for side in (A, B) for which in (PING, ASK, CLOSED)],
     quiet, signal(A, ANSWER), signal(B, ANSWER), signal(A, INTERRUPT), signal(A, TERMINATE, arg=5), on(A, STEP), on(A, CLOSE))
+ops("interrupt_before_it_is_accepted", on(A, OPEN), signal(A, INTERRUPT), quiet)
+ops("two_pings", on(A, OPEN), signal(A, PING), signal(A, PING), quiet)
 ops("printed_in_pieces", *start, signal(B, PRINT, arg=15), send(B, 31), signal(B, PRINT, arg=4), quiet, a=0x04, b=0x04)
 ops("told_of_close", *start, signal(A, CLOSED), signal(B, CLOSED), on(B, CLOSE, more=1), quiet, signal(A, CLOSED))
 ops("marshal_where_it_is_read", on(A, OPEN), send(A, 1_000, format=MARSHAL), quiet, on(A, RETRY), on(B, ACCEPT), send(B, 1, format=MARSHAL),

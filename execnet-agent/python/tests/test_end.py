@@ -371,6 +371,7 @@ class Silence(unittest.TestCase):
         def check(far):
             with self.speaking():
                 self.ping(far)
+                self.silence = 0  # that of the start is over
                 far.expect(PONG, 0)
                 far.process.send_signal(signal.SIGSTOP)
                 status = os.waitpid(far.process.pid, os.WUNTRACED)[1]

@@ -87,7 +87,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts what readers were told. While it stands still no reader that is registered need look whether there is something.
+    /// Counts what readers were told. While it stands still no reader that is registered need look whether there is something: it is
+    /// counted before they are woken, and a poll sees what was done before the wake that it follows.
     #[inline]
     pub(crate) fn told(&self) -> u64 {
         self.told.load(Ordering::Acquire)

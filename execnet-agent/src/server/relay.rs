@@ -148,12 +148,15 @@ where
 
 /// Waits for a worker whose input has ended, and for `output` meanwhile; kills what is left.
 async fn end(guard: &Guard, output: impl Future<Output = ()>) -> Option<Ending> {
-    let mut output = pin!(output);
-    let both = async {
-        tokio::join!(output.as_mut(), guard.wait());
-    };
-    let _ = timeout(ENDING, both).await;
+    let mut both = pin!(async {
+        tokio::join!(output, guard.wait());
+    });
+    let ended = timeout(ENDING, both.as_mut()).await;
     guard.kill();
+    if ended.is_err() {
+        // Its output ends now as well, and only behind that the client can be told why.
+        let _ = timeout(KILLED, both).await;
+    }
     timeout(KILLED, guard.wait()).await.ok()
 }
 

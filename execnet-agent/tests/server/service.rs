@@ -195,6 +195,19 @@ async fn an_idle_connection_is_ended() {
 }
 
 #[tokio::test]
+async fn why_a_connection_ends_is_told_even_if_its_worker_has_to_be_killed() {
+    let secret = secret();
+    let mut served = secret.serve(&["--idle-timeout", "3s"]);
+    let gateway = bounded(group().make_gateway(secret.spec(&served).as_str())).await.unwrap();
+    // Whatever is asked of it, it does not do.
+    let stop = ["-STOP", &gateway.info().pid.to_string()];
+    assert!(std::process::Command::new("kill").args(stop).status().unwrap().success());
+    let told = bounded(gateway.lost()).await.to_string();
+    assert!(told.contains("nothing happened for 3s"), "{told}");
+    served.logged(&["ended", "nothing happened for 3s", "SIGKILL"]);
+}
+
+#[tokio::test]
 async fn what_the_server_inherits_is_not_for_workers() {
     let dir = tempfile::tempdir().unwrap();
     let address = format!("unix:{}", dir.path().join("socket").display());

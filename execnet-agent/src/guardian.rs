@@ -8,7 +8,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+// Not by a hangup: the system sends one to a group that is stopped as its parent dies.
 const SCRIPT: &str = r#"
+trap '' HUP INT TERM
 while read -r what group; do
     if [ "$what" = + ]; then groups="$groups -$group"; continue; fi
     rest=

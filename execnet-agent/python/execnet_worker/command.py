@@ -20,8 +20,10 @@ _CHUNK = 131072
 _LAST_OUTPUT = 500  # milliseconds that an output may be silent behind the end of its program
 
 # What a command leaves behind when this worker is killed, nobody but another process can end: it reads which groups
-# there are, and kills them at the end of that.
+# there are, and kills them at the end of that. Not even a hangup stops it, which the system sends to a group that is
+# stopped as its parent dies.
 _GUARDIAN = """
+trap '' HUP INT TERM
 while read -r what group; do
     if [ "$what" = + ]; then groups="$groups -$group"; continue; fi
     rest=

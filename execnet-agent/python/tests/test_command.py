@@ -10,7 +10,7 @@ import unittest
 from execnet_worker import cbor
 from execnet_worker.frame import CBOR, CLOSE, CREDIT, DATA, EOF, EXEC, MORE, frame
 
-from .link import PATIENCE, Channel7, Worker
+from .link import PATIENCE, Channel7, Worker, until
 
 ALL = "stdin", "stdout", "stderr"
 
@@ -51,6 +51,24 @@ def await_death(connection):
     except ConnectionResetError:
         pass
     connection.close()
+
+
+def guardians_of(worker):
+    """The shells that kill what this worker leaves."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/stat" % pid) as stat, open("/proc/%s/cmdline" % pid) as words:
+                parent = int(stat.read().rsplit(")", 1)[1].split()[1])
+                if parent == worker and "execnet-guardian" in words.read():
+                    yield int(pid)
+        except OSError:
+            pass  # gone by now
+
+
+def ignored_by(process):
+    """The signals that a process ignores, each a bit."""
+    with open("/proc/%d/status" % process) as status:
+        return next(int(line.split()[1], 16) for line in status if line.startswith("SigIgn:"))
 
 
 class Streams(unittest.TestCase):
@@ -273,6 +291,18 @@ class Ends(unittest.TestCase):
             number, = far.command(*lifeline.argv("s.recv(1)"), streams=())
             far.expect(DATA | CBOR, number)
             life = lifeline.accept()
+            far.process.kill()
+            await_death(life)
+
+    def test_a_hangup_does_not_stop_who_sees_to_that(self):
+        with Worker() as far, Lifeline() as lifeline:
+            number, = far.command(*lifeline.argv("s.recv(1)"), streams=())
+            far.expect(DATA | CBOR, number)
+            life = lifeline.accept()
+            shell, = guardians_of(far.process.pid)
+            for number in signal.SIGHUP, signal.SIGINT, signal.SIGTERM:
+                until(lambda: ignored_by(shell) >> number - 1 & 1)
+                os.kill(shell, number)
             far.process.kill()
             await_death(life)
 

@@ -34,7 +34,7 @@ async fn a_worker_that_is_killed_is_named_with_its_last_words() {
     let lives = [lifeline.accept(), lifeline.accept()];
     bounded(channel.receive::<i64>()).await.unwrap();
     let pid = gateway.info().pid.to_string();
-    assert!(Command::new("kill").args(["-9", &pid]).status().unwrap().success());
+    kill(pid.parse().unwrap());
     let error = bounded(channel.receive::<i64>()).await.unwrap_err();
     let ReceiveError::Lost(lost) = &error else { panic!("{error:?}") };
     let text = lost.to_string();
@@ -146,8 +146,43 @@ fn in_every_order_nothing_is_left() {
     eprintln!("at worst {:.3} s", worst.as_secs_f64());
 }
 
+/// A shell kills what the two leave; a hangup, as of a terminal, is no reason not to.
+#[test]
+fn who_outlives_the_server_is_not_put_off() {
+    let (_secret, mut served, mut client, lives) = with_client(&[]);
+    let workers = served.workers();
+    let mut all = execnet_testing::descendants(served.pid());
+    all.retain(|pid| !workers.contains(pid));
+    let [shell] = all[..] else { panic!("{all:?}") };
+    for (signal, number) in [("-HUP", 1), ("-INT", 2), ("-TERM", 15)] {
+        // It may have just been started.
+        while ignored_by(shell) >> (number - 1) & 1 == 0 {
+            thread::yield_now();
+        }
+        send(signal, shell);
+    }
+    // Stopped, it does not notice that its worker has ended.
+    send("-STOP", served.pid());
+    kill(workers[0]);
+    served.child.kill().unwrap();
+    lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
+    client.kill().unwrap();
+    client.wait().unwrap();
+}
+
+/// The signals that a process ignores, each a bit.
+fn ignored_by(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(line.trim(), 16).unwrap()
+}
+
 fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
+    send("-KILL", pid);
+}
+
+fn send(signal: &str, pid: u32) {
+    assert!(Command::new("kill").args([signal, &pid.to_string()]).status().unwrap().success());
 }
 
 /// A host that has lost its power sends nothing, not even an end.
@@ -155,8 +190,7 @@ fn kill(pid: u32) {
 fn a_client_that_breaks_its_promise_of_life_is_given_up_on() {
     // A process that is stopped is as silent; its promise is the facade's own.
     let (_secret, mut served, mut client, lives) = with_client(&["--idle-timeout", "5s"]);
-    let stop = Command::new("kill").args(["-s", "STOP", &client.id().to_string()]).status();
-    assert!(stop.unwrap().success());
+    send("-STOP", client.id());
     lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
     served.logged(&["ended", "nothing happened for 5s"]);
     client.kill().unwrap();

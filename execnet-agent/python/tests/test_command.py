@@ -57,11 +57,11 @@ def guardians_of(worker):
     """The shells that kill what this worker leaves."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open("/proc/%s/stat" % pid) as stat, open("/proc/%s/cmdline" % pid) as words:
-                parent = int(stat.read().rsplit(")", 1)[1].split()[1])
-                if parent == worker and "execnet-guardian" in words.read():
+            with open("/proc/%s/stat" % pid, "rb") as stat, open("/proc/%s/cmdline" % pid, "rb") as words:
+                parent = int(stat.read().rsplit(b")", 1)[1].split()[1])
+                if parent == worker and b"execnet-guardian" in words.read():
                     yield int(pid)
-        except OSError:
+        except (OSError, IndexError):
             pass  # gone by now
 
 

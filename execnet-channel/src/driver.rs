@@ -15,9 +15,10 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::ConnectionError;
 use crate::core::Batch;
 use crate::link_waker::LinkWaker;
-use crate::shared::Shared;
+use crate::shared::{Shared, unlock};
 
-/// How long the last bytes may take to leave, and the peer to end its side, once the connection has ended.
+/// How long the last bytes may take to leave, and the peer to end its side, once the connection has ended; and how long a peer may say
+/// nothing to which nothing can be written any more.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// Slices offered to one vectored write: a batch of 128 KiB holds at most 32 long payloads.
@@ -55,6 +56,8 @@ struct Mover<R, W> {
     /// The stream's end was seen.
     read_ended: bool,
     flushed: bool,
+    /// Why nothing can be written any more, and until when the peer may say what it has to say about that.
+    broken: Option<(io::Error, Instant)>,
     timer: Pin<Box<Sleep>>,
     /// Whom the timer will wake.
     rings_for: Option<Waker>,
@@ -90,6 +93,7 @@ where
             read_buf: None,
             read_ended: false,
             flushed: true,
+            broken: None,
             timer: Box::pin(sleep_until(Instant::now())),
             rings_for: None,
             phase: Phase::Running,
@@ -158,6 +162,14 @@ where
         let clock = self.clock;
         let now = clock.into_std();
         let mut state = self.shared.lock();
+        if let Some((_, until)) = &mut self.broken
+            && matches!(read, Some(Ok(1..)))
+        {
+            *until = clock + LINGER;
+        }
+        if let Some((error, _)) = self.broken.take_if(|(_, until)| *until <= clock) {
+            state.core.end(link_error(error));
+        }
         if let Some(result) = read {
             state.core.handle_read(now, self.read_buf.take().unwrap_or_default());
             self.read_ended = !matches!(result, Ok(1..));
@@ -193,20 +205,22 @@ where
         }
         let ended = state.core.error().is_some();
         if ended {
+            self.broken = None;
             state.driver_runs();
         } else {
             state.driver_sleeps(cx, written);
         }
-        self.timed = state.core.needs_time();
+        self.timed = state.core.needs_time() || self.broken.is_some();
         let deadline = if self.timed { state.core.next_deadline() } else { None };
-        drop(state);
+        unlock(state);
         wake_all(&mut self.wakers);
         if ended && self.phase == Phase::Running {
             self.phase = Phase::Flushing;
             self.timer.as_mut().reset(Instant::now() + LINGER);
             return true;
         }
-        if let Some(deadline) = deadline.map(Instant::from_std)
+        let until = self.broken.as_ref().map(|&(_, until)| until);
+        if let Some(deadline) = deadline.map(Instant::from_std).into_iter().chain(until).min()
             && self.poll_deadline(cx, clock, deadline)
         {
             self.settled = false;
@@ -238,6 +252,9 @@ where
     /// Writes as much as the writer takes; true when that was all.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
+        if self.broken.is_some() {
+            self.batch = Batch::new();
+        }
         while !self.batch.is_empty() {
             let writer = Pin::new(&mut self.writer);
             let written = match self.batch.single() {
@@ -258,7 +275,6 @@ where
                 Ok(written) => self.batch.advance(written),
                 Err(error) => {
                     self.batch = Batch::new();
-                    // What the peer sent before it went away may say why: the reader decides, if it can.
                     self.fail_writing(error);
                     return true;
                 }
@@ -269,27 +285,32 @@ where
         wrote
     }
 
-    /// Flushes what was written; true when that has ended the connection.
+    /// Flushes what was written; true when that has failed.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> bool {
         let Poll::Ready(result) = Pin::new(&mut self.writer).poll_flush(cx) else { return false };
         self.flushed = true;
-        result.is_err_and(|error| self.fail_writing(error))
+        result.is_err_and(|error| {
+            self.fail_writing(error);
+            true
+        })
     }
 
-    /// True when that ends the connection: all who wait are to be told. Otherwise the reader decides.
-    fn fail_writing(&mut self, error: io::Error) -> bool {
-        let broken = matches!(
+    /// Ends the connection; but what a peer sent before it went away may say why, so that is read first.
+    fn fail_writing(&mut self, error: io::Error) {
+        let gone = matches!(
             error.kind(),
             io::ErrorKind::BrokenPipe
                 | io::ErrorKind::ConnectionReset
                 | io::ErrorKind::NotConnected
         );
-        let ends = !broken || self.read_ended;
-        if ends {
+        if gone && !self.read_ended {
+            self.broken = Some((error, Instant::now() + LINGER));
+            self.timed = true;
+        } else {
             self.shared.lock().core.end(link_error(error));
-            self.settled = false;
         }
-        ends
+        // All who wait are to be told, or the time to be kept.
+        self.settled = false;
     }
 
     /// The connection has ended; gives the result when nothing is left to do.

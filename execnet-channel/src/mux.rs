@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use crate::channel::Channel;
 use crate::core::{Connection, Event, Status};
 use crate::driver::Driver;
-use crate::shared::{Shared, State};
+use crate::shared::{Shared, State, unlock};
 use crate::waiting::{Askers, Ticket, Waiting};
 use crate::{Config, ConfigError, ConnectionError, OpenError};
 
@@ -190,7 +190,8 @@ impl Mux {
             if let Some(error) = state.core.error() {
                 return Poll::Ready(Err(error.clone()));
             }
-            state.waiting.watch(&ticket, cx);
+            state.watch(&ticket, cx);
+            unlock(state);
             Poll::Pending
         })
         .await
@@ -204,7 +205,8 @@ impl Mux {
             if let Some(error) = state.core.error() {
                 return Poll::Ready(error.clone());
             }
-            state.waiting.watch(&ticket, cx);
+            state.watch(&ticket, cx);
+            unlock(state);
             Poll::Pending
         })
         .await
@@ -257,7 +259,8 @@ impl Mux {
                 if let Some(error) = state.core.error() {
                     return Poll::Ready(Err(error.clone()));
                 }
-                match askers(&mut state.waiting).poll(&ticket, &mut state.core, ask, cx) {
+                let State { waiting, core, old, .. } = state;
+                match askers(waiting).poll(&ticket, core, ask, cx, old) {
                     Some(answer) => Poll::Ready(Ok(answer)),
                     None => Poll::Pending,
                 }
@@ -356,37 +359,36 @@ impl Incoming {
         take: impl Fn(&mut State) -> Option<Event>,
     ) -> Poll<Option<Request>> {
         let mut driver = None;
-        let result = {
-            let mut state = self.link.shared.lock();
-            loop {
-                let was_full = !state.wants_input();
-                let Some(event) = take(&mut state) else {
-                    if state.core.error().is_some() {
-                        break Poll::Ready(None);
-                    }
-                    state.incoming_waker = Some(cx.waker().clone());
-                    break Poll::Pending;
-                };
-                if was_full && state.wants_input() {
-                    driver = state.take_driver();
+        let mut state = self.link.shared.lock();
+        let result = loop {
+            let was_full = !state.wants_input();
+            let Some(event) = take(&mut state) else {
+                if state.core.error().is_some() {
+                    break Poll::Ready(None);
                 }
-                break Poll::Ready(Some(match event {
-                    Event::Opened { channel: id, exec } => {
-                        state.core.accept(id);
-                        driver = driver.or_else(|| state.take_driver_if_due());
-                        Request::Opened { channel: Channel::new(self.link.clone(), id), exec }
-                    }
-                    Event::Interrupt(id) => Request::Interrupt(id),
-                    Event::Terminate(terminate) => Request::Terminate(terminate),
-                    Event::StatusAsked => Request::Status,
-                    Event::Output { channel, stream, bytes } => {
-                        Request::Output { channel, stream, bytes }
-                    }
-                    // The others never get into this queue.
-                    _ => continue,
-                }));
+                state.wait_incoming(cx);
+                break Poll::Pending;
+            };
+            if was_full && state.wants_input() {
+                driver = state.take_driver();
             }
+            break Poll::Ready(Some(match event {
+                Event::Opened { channel: id, exec } => {
+                    state.core.accept(id);
+                    driver = driver.or_else(|| state.take_driver_if_due());
+                    Request::Opened { channel: Channel::new(self.link.clone(), id), exec }
+                }
+                Event::Interrupt(id) => Request::Interrupt(id),
+                Event::Terminate(terminate) => Request::Terminate(terminate),
+                Event::StatusAsked => Request::Status,
+                Event::Output { channel, stream, bytes } => {
+                    Request::Output { channel, stream, bytes }
+                }
+                // The others never get into this queue.
+                _ => continue,
+            }));
         };
+        unlock(state);
         if let Some(driver) = driver {
             driver.wake();
         }

@@ -10,12 +10,13 @@ use execnet_proto::{ChannelId, Fault};
 use rustc_hash::FxHashMap;
 
 use crate::core::{Connection, Event};
-use crate::waiting::Waiting;
+use crate::waiting::{Ticket, Waiting};
 
 /// The state behind all handles.
 #[derive(Debug)]
 pub(crate) struct Shared {
     state: Mutex<State>,
+    /// Beside the lock, to be looked at, and inside, to be counted up.
     told: Arc<AtomicU64>,
 }
 
@@ -34,11 +35,14 @@ pub(crate) struct State {
     closers: FxHashMap<ChannelId, Vec<Waker>>,
     pub(crate) waiting: Waiting,
     pub(crate) incoming: VecDeque<Event>,
-    pub(crate) incoming_waker: Option<Waker>,
+    incoming_waker: Option<Waker>,
     /// Nobody will take what comes in.
     pub(crate) incoming_gone: bool,
     /// What the events in `incoming` weigh together.
     queued: usize,
+    /// Wakers that nobody needs any more, until [`unlock`]: with the last of its wakers a task may go, and a channel with it, which wants
+    /// the lock.
+    pub(crate) old: Vec<Waker>,
 }
 
 #[derive(Debug)]
@@ -78,6 +82,7 @@ impl Shared {
             incoming_waker: None,
             incoming_gone: false,
             queued: 0,
+            old: Vec::new(),
         };
         Arc::new(Self { state: Mutex::new(state), told })
     }
@@ -102,7 +107,7 @@ impl Shared {
         state.collect(&mut wakers);
         let driver = state.take_driver_if_due();
         // A woken task may run at once and want the lock.
-        drop(state);
+        unlock(state);
         // Most changes wake nobody, and every message comes by here: asking first gave 1.1 times as many short ones over TCP.
         if !wakers.is_empty() {
             wakers.into_iter().for_each(Waker::wake);
@@ -112,6 +117,21 @@ impl Shared {
         }
         result
     }
+}
+
+/// Lets go of the lock, then of old wakers.
+#[inline]
+pub(crate) fn unlock(state: MutexGuard<'_, State>) {
+    if !state.old.is_empty() {
+        drop_old(state);
+    }
+}
+
+#[cold]
+fn drop_old(mut state: MutexGuard<'_, State>) {
+    let old = std::mem::take(&mut state.old);
+    drop(state);
+    drop(old);
 }
 
 impl State {
@@ -187,13 +207,16 @@ impl State {
 
     /// The driver looks for itself: nobody needs to wake it.
     pub(crate) fn driver_runs(&mut self) {
-        self.driver = None;
+        self.old.extend(self.driver.take());
     }
 
     /// The driver is about to sleep; `idle` when it has nothing to write.
+    #[inline]
     pub(crate) fn driver_sleeps(&mut self, cx: &Context<'_>, idle: bool) {
-        if !self.driver.as_ref().is_some_and(|driver| driver.will_wake(cx.waker())) {
-            self.driver = Some(cx.waker().clone());
+        match &self.driver {
+            Some(driver) if driver.will_wake(cx.waker()) => {}
+            Some(_) => self.old.extend(self.driver.replace(cx.waker().clone())),
+            None => self.driver = Some(cx.waker().clone()),
         }
         self.driver_idle = idle;
     }
@@ -217,10 +240,16 @@ impl State {
 
     /// Registers a reader until it is woken.
     pub(crate) fn wait_readable(&mut self, id: ChannelId, cx: &Context<'_>) {
-        self.readers.insert(id, Reader { waker: cx.waker().clone(), stays: false });
+        self.put_reader(id, Reader { waker: cx.waker().clone(), stays: false });
+    }
+
+    fn put_reader(&mut self, id: ChannelId, reader: Reader) {
+        let old = self.readers.insert(id, reader);
+        self.old.extend(old.map(|reader| reader.waker));
     }
 
     /// Registers a reader until its channel is forgotten, unless it is `known` to be so. What readers have been told so far.
+    #[inline]
     pub(crate) fn stay_readable(
         &mut self,
         id: ChannelId,
@@ -228,14 +257,19 @@ impl State {
         known: &mut Option<Waker>,
     ) -> u64 {
         if !known.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            *known = Some(cx.waker().clone());
-            self.readers.insert(id, Reader { waker: cx.waker().clone(), stays: true });
+            self.put_staying(id, cx, known);
         }
         self.told.load(Ordering::Relaxed)
     }
 
+    #[cold]
+    fn put_staying(&mut self, id: ChannelId, cx: &Context<'_>, known: &mut Option<Waker>) {
+        self.old.extend(known.replace(cx.waker().clone()));
+        self.put_reader(id, Reader { waker: cx.waker().clone(), stays: true });
+    }
+
     pub(crate) fn wait_writable(&mut self, id: ChannelId, cx: &Context<'_>) {
-        self.writers.insert(id, cx.waker().clone());
+        self.old.extend(self.writers.insert(id, cx.waker().clone()));
     }
 
     pub(crate) fn wait_closed(&mut self, id: ChannelId, cx: &Context<'_>) {
@@ -245,17 +279,31 @@ impl State {
         }
     }
 
+    /// Waits for what comes in.
+    pub(crate) fn wait_incoming(&mut self, cx: &Context<'_>) {
+        self.old.extend(self.incoming_waker.replace(cx.waker().clone()));
+    }
+
+    /// Waits for HELLO or for the end.
+    pub(crate) fn watch(&mut self, ticket: &Ticket<'_>, cx: &Context<'_>) {
+        self.old.extend(self.waiting.watch(ticket, cx));
+    }
+
     /// Nobody reads this channel any more.
     pub(crate) fn discard(&mut self, id: ChannelId) {
-        self.readers.remove(&id);
+        self.forget_reader(id);
         self.core.discard(id);
+    }
+
+    fn forget_reader(&mut self, id: ChannelId) {
+        self.old.extend(self.readers.remove(&id).map(|reader| reader.waker));
     }
 
     /// A channel is gone. The peer's error, if nobody has been told of it.
     pub(crate) fn forget(&mut self, id: ChannelId) -> Option<Fault> {
-        self.readers.remove(&id);
-        self.writers.remove(&id);
-        self.closers.remove(&id);
+        self.forget_reader(id);
+        self.old.extend(self.writers.remove(&id));
+        self.old.extend(self.closers.remove(&id).into_iter().flatten());
         let unread = self.core.unread_fault(id).cloned();
         self.core.forget(id);
         unread

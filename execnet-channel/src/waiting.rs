@@ -30,10 +30,14 @@ impl<'a> Ticket<'a> {
 
 impl Drop for Ticket<'_> {
     fn drop(&mut self) {
-        let waiting = &mut self.shared.lock().waiting;
-        waiting.watchers.remove(&self.number);
-        waiting.pings.askers.remove(&self.number);
-        waiting.questions.askers.remove(&self.number);
+        let mut state = self.shared.lock();
+        let waiting = &mut state.waiting;
+        let watcher = waiting.watchers.remove(&self.number);
+        let asked = waiting.pings.askers.remove(&self.number);
+        let asked = (asked, waiting.questions.askers.remove(&self.number));
+        // Wakers are dropped without the lock.
+        drop(state);
+        drop((watcher, asked));
     }
 }
 
@@ -50,9 +54,9 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Waits for HELLO or for the end.
-    pub(crate) fn watch(&mut self, ticket: &Ticket<'_>, cx: &Context<'_>) {
-        self.watchers.insert(ticket.number, cx.waker().clone());
+    /// Waits for HELLO or for the end. The waker that did so before.
+    pub(crate) fn watch(&mut self, ticket: &Ticket<'_>, cx: &Context<'_>) -> Option<Waker> {
+        self.watchers.insert(ticket.number, cx.waker().clone())
     }
 
     pub(crate) fn hello(&mut self, wakers: &mut Vec<Waker>) {
@@ -96,6 +100,7 @@ impl<T> Askers<T> {
         core: &mut Connection,
         ask: impl FnOnce(&mut Connection) -> bool,
         cx: &Context<'_>,
+        old: &mut Vec<Waker>,
     ) -> Option<T> {
         let waker = cx.waker().clone();
         let fresh = Asker { waker, asked: false, answer: None };
@@ -103,7 +108,9 @@ impl<T> Askers<T> {
         if let Some(answer) = asker.answer.take() {
             return Some(answer);
         }
-        asker.waker.clone_from(cx.waker());
+        if !asker.waker.will_wake(cx.waker()) {
+            old.push(std::mem::replace(&mut asker.waker, cx.waker().clone()));
+        }
         if !asker.asked && ask(core) {
             asker.asked = true;
             self.order.push_back(ticket.number);

@@ -15,7 +15,7 @@ const RELEASE: u32 = 64 << 10;
 /// every 128 messages.
 const RECEIVED_PER_BUDGET: u32 = 32;
 
-/// Readers have never been told of something so often.
+/// What no count comes to: there is something that no wake will tell of.
 const LOOK: u64 = u64::MAX;
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) struct RecvHalf {
     /// Who is registered so.
     waker: Option<Waker>,
     /// How often readers had been told of something when nothing was left for this one; [`LOOK`] when that is not known.
-    told: u64,
+    seen: u64,
 }
 
 impl RecvHalf {
@@ -49,7 +49,7 @@ impl RecvHalf {
             failed: false,
             waited: false,
             waker: None,
-            told: LOOK,
+            seen: LOOK,
         }
     }
 
@@ -120,16 +120,16 @@ impl RecvHalf {
     /// Whether this task will be woken and nothing has come: known without the lock.
     #[inline]
     fn is_waiting(&self, cx: &Context<'_>) -> bool {
-        self.told == self.handle.link.shared.told()
+        self.seen == self.handle.link.shared.told()
             && self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
     }
 
-    /// Takes all that waits into our own inbox, which is empty; it stays so at the end. To a reader that came back and `may` have
-    /// one, a message that waits alone is given at once.
+    /// Takes all that waits into our own inbox, which is empty; it stays so at the end. Gives nothing then, nor at the end; but to a
+    /// reader that came back, if that is `alone_ok`, a message that waits alone.
     fn poll_fill(
         &mut self,
         cx: Option<&mut Context<'_>>,
-        may: bool,
+        alone_ok: bool,
     ) -> Poll<Result<Option<Message>, Box<ReceiveError>>> {
         let taken = std::mem::take(&mut self.taken);
         if taken == 0 && cx.as_ref().is_some_and(|cx| self.is_waiting(cx)) {
@@ -141,13 +141,13 @@ impl RecvHalf {
             if taken > 0 {
                 state.core.release(id, taken, 0);
             }
-            if may
+            if alone_ok
                 && self.waker.is_some()
                 && let Some(cx) = &cx
                 && let Some((message, next)) = state.core.recv_alone(id)
             {
                 let told = state.stay_readable(id, cx, &mut self.waker);
-                self.told = if next { told } else { LOOK };
+                self.seen = if next { told } else { LOOK };
                 return Poll::Ready(Ok(Some(message)));
             }
             match (state.core.take_inbox(id, &mut self.inbox), cx) {
@@ -155,7 +155,7 @@ impl RecvHalf {
                 (Err(error), _) => Poll::Ready(Err(error)),
                 (Ok(false), Some(cx)) => {
                     if std::mem::replace(&mut self.waited, true) {
-                        self.told = state.stay_readable(id, cx, &mut self.waker);
+                        self.seen = state.stay_readable(id, cx, &mut self.waker);
                     } else {
                         state.wait_readable(id, cx);
                     }

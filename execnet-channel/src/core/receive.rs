@@ -92,8 +92,8 @@ impl Connection {
         Ok(true)
     }
 
-    /// Takes the message that waits on a channel, if it is a single one, and gives its credit back. True with it when the next one will be
-    /// told of, as after a `recv` that found nothing; not when there is no next one.
+    /// Takes the message that waits on a channel, if it is a single one, and gives its credit back; asks to be told of the next one. False with it
+    /// when none can come.
     #[cfg(feature = "tokio")]
     pub(crate) fn recv_alone(&mut self, id: ChannelId) -> Option<(Message, bool)> {
         let slot = self.channels.get_mut(&id)?;

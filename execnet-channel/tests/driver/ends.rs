@@ -3,10 +3,13 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use bytes::BytesMut;
 use execnet_channel::{Config, ConnectionError, Message, Mux, ReceiveError, SendError};
-use execnet_proto::{Fault, Side, Terminate};
+use execnet_proto::{Fault, Frame, Hello, Limits, MAGIC, Side, Terminate};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf, duplex};
+use tokio::time::advance;
 
 use super::support::{End, Ends, Task, message, now, poll_times, zeros};
 
@@ -354,10 +357,11 @@ async fn a_receiver_that_is_dropped_takes_its_waker_along() {
 struct FailingWriter {
     writes: usize,
     flushes: usize,
+    error: fn() -> io::Error,
 }
 
-fn one_less(left: &mut usize) -> Poll<io::Result<()>> {
-    let less = left.checked_sub(1).ok_or_else(|| io::Error::other("the cable was cut"));
+fn one_less(left: &mut usize, error: fn() -> io::Error) -> Poll<io::Result<()>> {
+    let less = left.checked_sub(1).ok_or_else(error);
     Poll::Ready(less.map(|less| *left = less))
 }
 
@@ -367,11 +371,13 @@ impl AsyncWrite for FailingWriter {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        one_less(&mut self.writes).map_ok(|()| bytes.len())
+        let error = self.error;
+        one_less(&mut self.writes, error).map_ok(|()| bytes.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        one_less(&mut self.flushes)
+        let error = self.error;
+        one_less(&mut self.flushes, error)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -383,7 +389,8 @@ impl AsyncWrite for FailingWriter {
 async fn everybody_is_told_of_a_write_that_fails_though_nothing_else_happens() {
     for (writes, flushes) in [(0, 9), (1, 9), (2, 9), (9, 0), (9, 1)] {
         let (reader, peer) = duplex(64);
-        let writer = FailingWriter { writes, flushes };
+        let error = || io::Error::other("the cable was cut");
+        let writer = FailingWriter { writes, flushes, error };
         let (mux, _incoming, driver) =
             Mux::new(reader, writer, Side::Connector, Config::default()).unwrap();
         let mut driver = Task::new(driver);
@@ -405,5 +412,46 @@ async fn everybody_is_told_of_a_write_that_fails_though_nothing_else_happens() {
         drop(peer);
         while driver.poll_if_woken() {}
         assert_eq!(driver.output.unwrap().unwrap_err().to_string(), text);
+    }
+}
+
+/// What the peer still says is read; when it says nothing more, the failed write is the reason.
+#[tokio::test(start_paused = true)]
+async fn whoever_cannot_be_written_to_may_speak_and_not_be_silent() {
+    for says_why in [false, true] {
+        let (reader, mut peer) = duplex(1 << 10);
+        let writer =
+            FailingWriter { writes: 0, flushes: 0, error: || io::ErrorKind::BrokenPipe.into() };
+        let (mux, _incoming, driver) =
+            Mux::new(reader, writer, Side::Connector, Config::default()).unwrap();
+        let mut driver = Task::new(driver);
+        let mut closed = Task::new(mux.closed());
+        assert!(!closed.poll());
+        let mut stream = BytesMut::from(&MAGIC[..]);
+        Frame::Hello(Box::new(Hello::new(Limits::LEAST))).encode(&mut stream);
+        for byte in stream {
+            while driver.poll_if_woken() {}
+            assert!(mux.error().is_none());
+            peer.write_all(&[byte]).await.unwrap();
+            advance(Duration::from_millis(900)).await;
+        }
+        if says_why {
+            let mut farewell = BytesMut::new();
+            let fault = Some(Fault::new("Enough", "of this"));
+            Frame::Close { channel: None, fault }.encode(&mut farewell);
+            peer.write_all(&farewell).await.unwrap();
+        }
+        while driver.poll_if_woken() {}
+        assert_eq!(mux.error().is_some(), says_why);
+        advance(Duration::from_millis(1_100)).await;
+        while driver.poll_if_woken() {}
+        assert!(closed.poll_if_woken(), "nobody is told");
+        match closed.output.unwrap() {
+            ConnectionError::Refused(fault) if says_why => assert_eq!(fault.kind, "Enough"),
+            ConnectionError::Link(error) if !says_why => {
+                assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+            }
+            other => panic!("{other:?}"),
+        }
     }
 }

@@ -1,6 +1,13 @@
 //! Who is woken, and how often: everybody who can go on, and nobody else.
 
-use execnet_channel::{Config, Request};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, mpsc};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use execnet_channel::{Channel, Config, Request};
+use tokio::task::coop::unconstrained;
 
 use super::support::{Ends, Task, message, now, poll_times, taken, zeros};
 
@@ -191,4 +198,74 @@ async fn a_question_is_told_to_whoever_reads_what_comes_in() {
     while ends.a.driver.poll_if_woken() | ends.b.driver.poll_if_woken() {}
     assert!(ask.poll_if_woken());
     assert_eq!(ask.output.unwrap().unwrap(), b"\xa0"[..]);
+}
+
+/// A waker that owns what its task owned, as those of some executors do: with the last one a channel goes.
+#[expect(dead_code, reason = "owned, and not used")]
+struct Owner(Mutex<Channel>);
+
+impl Wake for Owner {
+    fn wake(self: Arc<Self>) {}
+}
+
+/// Registers an [`Owner`], gives its last waker but that one up, and then registers another one in its place or drops what it was for.
+type Displace = fn(&mut Ends, &mut Channel, Waker);
+
+#[tokio::test]
+#[expect(clippy::disallowed_methods, reason = "what locks the lock that it holds never comes back")]
+async fn wakers_are_dropped_without_the_lock() {
+    fn poll(future: impl Future, waker: &Waker) {
+        let _ = pin!(unconstrained(future)).poll(&mut Context::from_waker(waker));
+    }
+    /// Polls one future with the owner, then with another waker.
+    fn poll_twice(future: impl Future, owner: Waker) {
+        let mut future = pin!(unconstrained(future));
+        poll(future.as_mut(), &owner);
+        drop(owner);
+        poll(future, Waker::noop());
+    }
+    let ways: [(&str, Displace); 8] = [
+        ("read once", |_, channel, owner| poll_twice(channel.recv(), owner)),
+        ("read again", |_, channel, owner| {
+            poll(channel.recv(), &owner);
+            poll_twice(channel.recv(), owner);
+        }),
+        ("send", |_, channel, owner| {
+            while taken(channel.send(zeros(10_000))) {}
+            poll_twice(channel.send(zeros(10_000)), owner);
+        }),
+        ("halves", |ends, _, owner| {
+            let (_sender, mut receiver) = ends.open().0.split();
+            poll(receiver.recv(), &owner);
+            drop(owner);
+        }),
+        ("close", |ends, _, owner| {
+            let (channel, _far) = ends.open();
+            poll(channel.wait_close(), &owner);
+            drop(owner);
+        }),
+        ("incoming", |ends, _, owner| poll_twice(ends.a.incoming.next(), owner)),
+        ("closed", |ends, _, owner| poll_twice(ends.a.mux.closed(), owner)),
+        ("ping", |ends, _, owner| poll_twice(ends.a.mux.ping(), owner)),
+    ];
+    for (name, displace) in ways {
+        let (done, is_done) = mpsc::channel();
+        let runtime = tokio::runtime::Handle::current();
+        let play = move || {
+            let _context = runtime.enter();
+            let mut ends = Ends::new(1 << 20);
+            let (mut channel, _far) = ends.open();
+            let (owned, _its_far) = ends.open();
+            let owner = Arc::new(Owner(Mutex::new(owned)));
+            let gone = Arc::downgrade(&owner);
+            displace(&mut ends, &mut channel, Waker::from(owner));
+            drop(channel);
+            assert!(gone.upgrade().is_none(), "{name}: somebody has it still");
+            done.send(()).unwrap();
+        };
+        let thread = std::thread::spawn(play);
+        let came = is_done.recv_timeout(Duration::from_secs(100));
+        assert!(came.is_ok() || thread.is_finished(), "{name}: dropped under the lock");
+        thread.join().unwrap();
+    }
 }

@@ -152,10 +152,11 @@ impl Server {
                 _ = phase.wait_for(|phase| *phase > Phase::Serving) => break,
             }
         }
-        info!(connections = sessions.len(), "draining");
         tasks.abort_all();
         drop(arrivals);
         while tasks.join_next().await.is_some() {}
+        // Said when nobody listens any more: who reads it may count on that.
+        info!(connections = sessions.len(), "draining");
         let all = async {
             while let Some(ended) = sessions.join_next().await {
                 report(ended);

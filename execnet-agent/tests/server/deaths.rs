@@ -189,10 +189,10 @@ fn send(signal: &str, pid: u32) {
 #[test]
 fn a_client_that_breaks_its_promise_of_life_is_given_up_on() {
     // A process that is stopped is as silent; its promise is the facade's own.
-    let (_secret, mut served, mut client, lives) = with_client(&["--idle-timeout", "5s"]);
+    let (_secret, mut served, mut client, lives) = with_client(&["--idle-timeout", "10s"]);
     send("-STOP", client.id());
     lives.into_iter().for_each(execnet_testing::Life::wait_for_death);
-    served.logged(&["ended", "nothing happened for 5s"]);
+    served.logged(&["ended", "nothing happened for 10s"]);
     client.kill().unwrap();
     client.wait().unwrap();
 }

@@ -390,7 +390,8 @@ async fn a_connect_that_leaves_its_process_behind() {
     }
     let peer = Peer::new().unwrap();
     let careless = Careless(python(&peer), Arc::default());
-    let suite = Suite::new(&peer, careless).only("drop while connecting").patience(PATIENCE);
+    // Six processes start, one after another.
+    let suite = Suite::new(&peer, careless).only("drop while connecting").patience(3 * PATIENCE);
     let reason = "connecting was given up, and the far end is still there";
     assert_blamed(&suite.run().await, reason, "Nothing left behind.");
 }

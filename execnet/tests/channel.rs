@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{bounded, group, popen};
+use common::{WATCHDOG, bounded, group, popen};
 use execnet::{Channel, ChannelId, Gateway, ReceiveError, Value, WaitError};
 use futures_util::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
@@ -333,7 +333,7 @@ async fn an_error_that_nobody_receives_is_a_warning() {
     assert!(bounded(received.receive::<i64>()).await.is_err());
     drop((received, ended(true).await));
     let waiting = gw.remote_exec("channel.send(1)\nchannel.receive()").await.unwrap();
-    bounded(group.terminate(Duration::from_millis(100))).await.unwrap();
+    bounded(group.terminate(WATCHDOG)).await.unwrap();
     drop(waiting);
     assert_eq!(log.take(), "");
 }

@@ -62,6 +62,20 @@ impl Row<'_> {
         self
     }
 
+    fn round_trip_from_main<R: Rival>(&mut self) -> &mut Self {
+        self.measure::<R, _>(
+            async |mut opener, mut acceptor| {
+                let pair = work::pairs::<R>(&mut opener, &mut acceptor, 1).await.remove(0);
+                (pair, opener, acceptor)
+            },
+            async |(pair, opener, acceptor), count| {
+                let (pair, took) = work::round_trip_from_main::<R>(pair, count).await;
+                ((pair, opener, acceptor), took)
+            },
+        );
+        self
+    }
+
     fn one_way<R: Rival>(&mut self, len: usize, channels: usize) -> &mut Self {
         self.measure::<R, _>(
             async |mut opener, mut acceptor| {
@@ -105,8 +119,19 @@ impl Row<'_> {
 
 /// Runs a row in every place.
 fn rows(c: &mut Criterion, name: &str, per_iteration: Throughput, run: impl Fn(&mut Row)) {
+    rows_on(c, name, &["1 thread", "2 workers"], per_iteration, run);
+}
+
+/// Runs a row over every link on these runtimes.
+fn rows_on(
+    c: &mut Criterion,
+    name: &str,
+    runtimes: &[&str],
+    per_iteration: Throughput,
+    run: impl Fn(&mut Row),
+) {
     for link in ["tcp", "memory"] {
-        for threads in ["1 thread", "2 workers"] {
+        for &threads in runtimes {
             let mut builder = match threads {
                 "1 thread" => Builder::new_current_thread(),
                 _ => Builder::new_multi_thread(),
@@ -122,12 +147,22 @@ fn rows(c: &mut Criterion, name: &str, per_iteration: Throughput, run: impl Fn(&
 fn rivals(c: &mut Criterion) {
     let each = Throughput::Elements(1);
     rows(c, "round trip 32 B", each.clone(), |row| {
+        // The one to be compared to a tenth.
+        row.group.measurement_time(Duration::from_secs(3));
         row.round_trip::<Execnet>()
             .round_trip::<Codec>()
             .round_trip::<H2>()
             .round_trip::<Remoc>()
             .round_trip::<Yamux>()
             .round_trip::<Yamux<true>>();
+    });
+    rows_on(c, "round trip 32 B from main", &["2 workers"], each.clone(), |row| {
+        row.round_trip_from_main::<Execnet>()
+            .round_trip_from_main::<Codec>()
+            .round_trip_from_main::<H2>()
+            .round_trip_from_main::<Remoc>()
+            .round_trip_from_main::<Yamux>()
+            .round_trip_from_main::<Yamux<true>>();
     });
     for (name, len) in [("32 B", 32), ("64 KiB", 64 << 10), ("1 MiB", 1 << 20)] {
         let throughput = if len == 32 { each.clone() } else { Throughput::Bytes(len as u64) };

@@ -35,29 +35,45 @@ pub async fn pairs<R: Rival>(
     pairs
 }
 
-/// `count` messages there and back, one after the other.
-pub async fn round_trip<R: Rival>(pair: Pair<R>, count: u64) -> (Pair<R>, Duration) {
-    let (mut near, mut far) = pair;
+/// `count` messages there and back, one after the other, between two tasks.
+pub async fn round_trip<R: Rival>((near, mut far): Pair<R>, count: u64) -> (Pair<R>, Duration) {
     let echo = tokio::spawn(async move {
-        for _ in 0..count {
-            receive(&mut far, 32, R::MESSAGES).await;
-            far.send(message(32)).await;
-            far.flush().await;
-        }
+        echo::<R>(&mut far, count).await;
         far
     });
-    // A task, as in any program: the future that a runtime blocks on is not woken like others.
-    let asker = tokio::spawn(async move {
-        let begin = Instant::now();
-        for _ in 0..count {
-            near.send(message(32)).await;
-            near.flush().await;
-            receive(&mut near, 32, R::MESSAGES).await;
-        }
-        (near, begin.elapsed())
-    });
-    let (near, took) = asker.await.expect("answered");
+    let (near, took) = tokio::spawn(ask::<R>(near, count)).await.expect("answered");
     ((near, echo.await.expect("echoed")), took)
+}
+
+/// The same, asked by the future that the runtime blocks on, as most `main` functions do: it runs beside the workers, on a thread of its own.
+pub async fn round_trip_from_main<R: Rival>(
+    (near, mut far): Pair<R>,
+    count: u64,
+) -> (Pair<R>, Duration) {
+    let echo = tokio::spawn(async move {
+        echo::<R>(&mut far, count).await;
+        far
+    });
+    let (near, took) = ask::<R>(near, count).await;
+    ((near, echo.await.expect("echoed")), took)
+}
+
+async fn ask<R: Rival>(mut near: R::Channel, count: u64) -> (R::Channel, Duration) {
+    let begin = Instant::now();
+    for _ in 0..count {
+        near.send(message(32)).await;
+        near.flush().await;
+        receive(&mut near, 32, R::MESSAGES).await;
+    }
+    (near, begin.elapsed())
+}
+
+async fn echo<R: Rival>(far: &mut R::Channel, count: u64) {
+    for _ in 0..count {
+        receive(far, 32, R::MESSAGES).await;
+        far.send(message(32)).await;
+        far.flush().await;
+    }
 }
 
 /// `count` messages of `len` bytes on each channel, until the last has been received.

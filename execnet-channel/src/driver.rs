@@ -1,7 +1,7 @@
 //! Moves bytes between a stream and the core. Decides nothing.
 
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -14,35 +14,25 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::ConnectionError;
 use crate::core::Batch;
-use crate::link_waker::LinkWaker;
+use crate::outlet::Outlet;
 use crate::shared::{Shared, unlock};
 
 /// How long the last bytes may take to leave, and the peer to end its side, once the connection has ended; and how long a peer may say
 /// nothing to which nothing can be written any more.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Slices offered to one vectored write: a batch of 128 KiB holds at most 32 long payloads.
-const SLICES: usize = 64;
-
-/// The future that moves a connection's bytes. **Nothing moves unless it is polled**: spawn it, or
+/// The future that moves a connection's bytes. **Nothing comes in unless it is polled**, and hardly anything goes out: spawn it, or
 /// join it with what uses the connection.
 ///
 /// It ends when the connection has: with `Ok(())` when one of the sides closed on purpose. Dropping it breaks
 /// the connection off; all channels then end with [`ConnectionError::ClosedHere`].
 #[must_use = "a connection does nothing unless its driver is spawned or polled"]
 #[derive(Debug)]
-pub struct Driver<R, W> {
-    mover: Mover<R, W>,
-    /// What the link wakes us with, once it was asked for something.
-    link: Option<LinkWaker>,
-}
-
-#[derive(Debug)]
-struct Mover<R, W> {
+pub struct Driver<R> {
     shared: Arc<Shared>,
     reader: R,
-    writer: W,
-    batch: Batch,
+    /// While there is something to do with it; otherwise it lies in `shared`, for senders.
+    outlet: Option<Box<Outlet>>,
     /// There was nothing more to write in the core when it was last consulted.
     settled: bool,
     /// Other tasks had their turn before what is there is written.
@@ -55,7 +45,6 @@ struct Mover<R, W> {
     read_buf: Option<BytesMut>,
     /// The stream's end was seen.
     read_ended: bool,
-    flushed: bool,
     /// Why nothing can be written any more, and until when the peer may say what it has to say about that.
     broken: Option<(io::Error, Instant)>,
     timer: Pin<Box<Sleep>>,
@@ -75,79 +64,37 @@ enum Phase {
     Draining,
 }
 
-impl<R, W> Driver<R, W>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    pub(crate) fn new(shared: Arc<Shared>, reader: R, writer: W) -> Self {
-        let mover = Mover {
+impl<R: AsyncRead + Unpin> Driver<R> {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        reader: R,
+        writer: impl AsyncWrite + Send + Unpin + 'static,
+    ) -> Self {
+        let clock = Instant::now();
+        Self {
             shared,
             reader,
-            writer,
-            batch: Batch::new(),
+            outlet: Some(Box::new(Outlet::new(writer, clock.into_std()))),
             settled: false,
             yielded: false,
-            clock: Instant::now(),
+            clock,
             timed: true,
             read_buf: None,
             read_ended: false,
-            flushed: true,
             broken: None,
             timer: Box::pin(sleep_until(Instant::now())),
             rings_for: None,
             phase: Phase::Running,
             wakers: Vec::new(),
-        };
-        Self { mover, link: None }
-    }
-}
-
-impl<R, W> Mover<R, W>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        link: &LinkWaker,
-    ) -> Poll<Result<(), ConnectionError>> {
-        let mut by_link = Context::from_waker(link.waker());
-        loop {
-            let running = self.phase == Phase::Running;
-            let read = if running { self.poll_read(link) } else { None };
-            let again = (read.is_some() || !self.settled) && self.consult(cx, read);
-            let wrote = self.poll_write(&mut by_link);
-            if !self.batch.is_empty() {
-                self.shared.lock().driver_is_stuck();
-            }
-            if again || wrote && !self.settled {
-                continue;
-            }
-            if self.phase != Phase::Running {
-                return self.poll_end(cx, &mut by_link);
-            }
-            if !self.flushed && self.poll_flush(&mut by_link) {
-                continue;
-            }
-            return Poll::Pending;
         }
     }
 
     /// Reads once, if there is something to read.
-    fn poll_read(&mut self, link: &LinkWaker) -> Option<io::Result<usize>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Option<io::Result<usize>> {
         let buf = self.read_buf.as_mut()?;
-        if !link.rang() {
-            return None;
-        }
         let before = buf.len();
-        link.listen();
-        match poll_append(&mut self.reader, &mut Context::from_waker(link.waker()), buf) {
-            Poll::Ready(result) => {
-                link.ring();
-                Some(result.map(|()| buf.len() - before))
-            }
+        match poll_append(&mut self.reader, cx, buf) {
+            Poll::Ready(result) => Some(result.map(|()| buf.len() - before)),
             Poll::Pending => None,
         }
     }
@@ -170,6 +117,7 @@ where
         if let Some((error, _)) = self.broken.take_if(|(_, until)| *until <= clock) {
             state.core.end(link_error(error));
         }
+        let has_read = read.is_some();
         if let Some(result) = read {
             state.core.handle_read(now, self.read_buf.take().unwrap_or_default());
             self.read_ended = !matches!(result, Ok(1..));
@@ -184,7 +132,18 @@ where
         }
         // Before looking for something to write: a channel that nobody takes is answered here.
         state.collect(&mut self.wakers);
-        let written = self.batch.is_empty();
+        if has_read {
+            state.lending.has_read(self.wakers.len());
+        }
+        let mut outlet = self.outlet.take();
+        let mut clear = outlet.as_ref().is_none_or(|outlet| outlet.is_clear());
+        if outlet.is_none()
+            && let Some((lent, left)) = state.lending.take()
+        {
+            clear = !left;
+            outlet = Some(lent);
+        }
+        let written = clear || outlet.as_ref().is_none_or(|outlet| outlet.batch.is_empty());
         let crowd = state.core.error().is_none() && state.core.channels_kept() > 1;
         if written && crowd && !self.yielded && state.core.has_output() {
             // tokio's workers run a woken task before those that were ready already. What these have to say can go
@@ -195,7 +154,11 @@ where
         } else {
             self.yielded = false;
             self.settled = written
-                && (!state.core.poll_transmit(now, &mut self.batch) || !state.core.has_output());
+                && outlet.as_mut().is_none_or(|outlet| {
+                    let filled = state.core.poll_transmit(now, &mut outlet.batch);
+                    clear &= !filled;
+                    !filled || !state.core.has_output()
+                });
             state.collect(&mut self.wakers);
         }
         let mut again = false;
@@ -203,12 +166,18 @@ where
             self.read_buf = Some(state.core.take_read_buf());
             again = true;
         }
-        let ended = state.core.error().is_some();
+        // Not before the outlet is back: whoever returns it wakes us.
+        let ended = state.core.error().is_some() && outlet.is_some();
         if ended {
             self.broken = None;
             state.driver_runs();
         } else {
-            state.driver_sleeps(cx, written);
+            again |= state.driver_sleeps(cx, written);
+        }
+        let free = !ended && self.broken.is_none();
+        match outlet {
+            Some(outlet) if free && clear => state.lending.lend(outlet),
+            outlet => self.outlet = outlet,
         }
         self.timed = state.core.needs_time() || self.broken.is_some();
         let deadline = if self.timed { state.core.next_deadline() } else { None };
@@ -249,54 +218,43 @@ where
         passed
     }
 
-    /// Writes as much as the writer takes; true when that was all.
+    /// Writes as much as the writer takes; true when that was all, or has failed.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut wrote = false;
+        let Some(outlet) = &mut self.outlet else { return false };
+        if let Some(error) = outlet.failed.take() {
+            self.fail_writing(error);
+            return true;
+        }
         if self.broken.is_some() {
-            self.batch = Batch::new();
+            outlet.batch = Batch::new();
         }
-        while !self.batch.is_empty() {
-            let writer = Pin::new(&mut self.writer);
-            let written = match self.batch.single() {
-                // Costs the system less than a vectored write of one slice.
-                Some(bytes) => writer.poll_write(cx, bytes),
-                None => {
-                    let mut slices = [IoSlice::new(&[]); SLICES];
-                    let count = self.batch.slices(&mut slices);
-                    writer.poll_write_vectored(cx, slices.get(..count).unwrap_or_default())
-                }
-            };
-            let written = match written {
-                Poll::Ready(Ok(0)) => Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(result) => result,
-                Poll::Pending => return false,
-            };
-            match written {
-                Ok(written) => self.batch.advance(written),
-                Err(error) => {
-                    self.batch = Batch::new();
-                    self.fail_writing(error);
-                    return true;
-                }
+        if outlet.batch.is_empty() {
+            return false;
+        }
+        match outlet.poll_write(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => self.fail_writing(error),
+            Poll::Pending => {
+                self.shared.lock().driver_is_stuck();
+                return false;
             }
-            self.flushed = false;
-            wrote = true;
         }
-        wrote
+        true
     }
 
     /// Flushes what was written; true when that has failed.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> bool {
-        let Poll::Ready(result) = Pin::new(&mut self.writer).poll_flush(cx) else { return false };
-        self.flushed = true;
-        result.is_err_and(|error| {
-            self.fail_writing(error);
-            true
-        })
+        let Some(outlet) = &mut self.outlet else { return false };
+        let Poll::Ready(Err(error)) = outlet.poll_flush(cx) else { return false };
+        self.fail_writing(error);
+        true
     }
 
     /// Ends the connection; but what a peer sent before it went away may say why, so that is read first.
     fn fail_writing(&mut self, error: io::Error) {
+        if let Some(outlet) = &mut self.outlet {
+            outlet.batch = Batch::new();
+        }
         let gone = matches!(
             error.kind(),
             io::ErrorKind::BrokenPipe
@@ -314,15 +272,12 @@ where
     }
 
     /// The connection has ended; gives the result when nothing is left to do.
-    fn poll_end(
-        &mut self,
-        cx: &mut Context<'_>,
-        by_link: &mut Context<'_>,
-    ) -> Poll<Result<(), ConnectionError>> {
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         let late = self.timer.as_mut().poll(cx).is_ready();
         if self.phase == Phase::Flushing {
-            let done = self.batch.is_empty()
-                && Pin::new(&mut self.writer).poll_shutdown(by_link).is_ready();
+            let done = self.outlet.as_mut().is_none_or(|outlet| {
+                outlet.batch.is_empty() && outlet.poll_shutdown(cx).is_ready()
+            });
             if done || late {
                 self.phase = Phase::Draining;
             }
@@ -331,7 +286,7 @@ where
             while !self.read_ended {
                 // Not kept: nobody is there any more to read it.
                 let mut buf = BytesMut::with_capacity(8 << 10);
-                match poll_append(&mut self.reader, by_link, &mut buf) {
+                match poll_append(&mut self.reader, cx, &mut buf) {
                     Poll::Ready(Ok(())) if !buf.is_empty() => {}
                     Poll::Ready(_) => self.read_ended = true,
                     Poll::Pending => return Poll::Pending,
@@ -347,33 +302,42 @@ where
     }
 }
 
-impl<R, W> Future for Driver<R, W>
-where
-    R: AsyncRead + Unpin,
-    W: AsyncWrite + Unpin,
-{
+impl<R: AsyncRead + Unpin> Future for Driver<R> {
     type Output = Result<(), ConnectionError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { mover, link } = self.get_mut();
+        let this = self.get_mut();
         // Whoever woke us may have gone to the core.
-        mover.settled = false;
-        let link = match link {
-            Some(link) if link.wakes(cx.waker()) => &*link,
-            _ => link.insert(LinkWaker::new(cx.waker())),
-        };
-        mover.poll(cx, link)
+        this.settled = false;
+        loop {
+            let running = this.phase == Phase::Running;
+            let read = if running { this.poll_read(cx) } else { None };
+            let again = (read.is_some() || !this.settled) && this.consult(cx, read);
+            let wrote = this.poll_write(cx);
+            if again || wrote && !this.settled {
+                continue;
+            }
+            if this.phase != Phase::Running {
+                return this.poll_end(cx);
+            }
+            if this.poll_flush(cx) {
+                continue;
+            }
+            return Poll::Pending;
+        }
     }
 }
 
-impl<R, W> Drop for Mover<R, W> {
+impl<R> Drop for Driver<R> {
     fn drop(&mut self) {
         let mut wakers = std::mem::take(&mut self.wakers);
-        {
+        // Dropped without the lock, as it may do anything.
+        let _outlet = {
             let mut state = self.shared.lock();
             state.core.close_connection(None);
             state.collect(&mut wakers);
-        }
+            state.lending.driver_ends()
+        };
         wakers.into_iter().for_each(Waker::wake);
     }
 }

@@ -21,9 +21,11 @@ mod channel;
 #[cfg(feature = "tokio")]
 mod driver;
 #[cfg(feature = "tokio")]
-mod link_waker;
+mod lending;
 #[cfg(feature = "tokio")]
 mod mux;
+#[cfg(feature = "tokio")]
+mod outlet;
 #[cfg(feature = "tokio")]
 mod shared;
 #[cfg(feature = "tokio")]

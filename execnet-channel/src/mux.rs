@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use execnet_proto::{ChannelId, Fault, Hello, OutputStream, Side, Terminate};
 use futures_core::Stream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadHalf};
 use tokio::time::Instant;
 
 use crate::channel::Channel;
@@ -99,17 +99,23 @@ impl Mux {
     /// A connection over a reader and a writer: the handle, what the peer starts, and the
     /// [`Driver`] to spawn.
     ///
+    /// The driver reads and writes; but a task that answers a message that came alone calls `writer` itself, within the runtime that this was
+    /// called in, and leaves to the driver what cannot be written at once.
+    ///
     /// # Errors
     /// A field of `config` is out of its range.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time enabled.
     pub fn new<R, W>(
         reader: R,
         writer: W,
         side: Side,
         config: Config,
-    ) -> Result<(Self, Incoming, Driver<R, W>), ConfigError>
+    ) -> Result<(Self, Incoming, Driver<R>), ConfigError>
     where
         R: AsyncRead + Unpin,
-        W: AsyncWrite + Unpin,
+        W: AsyncWrite + Send + Unpin + 'static,
     {
         let core = Connection::new(side, config, Instant::now().into_std())?;
         let shared = Shared::new(core);
@@ -122,14 +128,16 @@ impl Mux {
     ///
     /// # Errors
     /// A field of `config` is out of its range.
-    #[expect(clippy::type_complexity, reason = "three things, named one by one")]
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time enabled.
     pub fn over<S>(
         stream: S,
         side: Side,
         config: Config,
-    ) -> Result<(Self, Incoming, Driver<ReadHalf<S>, WriteHalf<S>>), ConfigError>
+    ) -> Result<(Self, Incoming, Driver<ReadHalf<S>>), ConfigError>
     where
-        S: AsyncRead + AsyncWrite + Unpin,
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let (reader, writer) = tokio::io::split(stream);
         Self::new(reader, writer, side, config)

@@ -146,6 +146,7 @@ impl RecvHalf {
                 && let Some(cx) = &cx
                 && let Some((message, next)) = state.core.recv_alone(id)
             {
+                state.lending.will_answer(id);
                 let told = state.stay_readable(id, cx, &mut self.waker);
                 self.seen = if next { told } else { LOOK };
                 return Poll::Ready(Ok(Some(message)));

@@ -51,7 +51,7 @@ impl SendHalf {
         let count = cost_of(payload.len().min(MOST_COUNTED));
         ready!(poll_budget(cx, &mut self.sent, count, SENT_PER_BUDGET));
         let id = handle.id;
-        let result = handle.link.shared.with(|state| {
+        let result = handle.link.shared.with_sending(id, |state| {
             let result = state.core.send_from(id, message);
             if message.is_some() && result.is_ok() {
                 state.wait_writable(id, cx);

@@ -1,5 +1,5 @@
 //! A reader that comes back for each message stays registered and is polled only when it was woken: whatever happens
-//! in between, it gets everything, and its end.
+//! in between, it gets everything, and its end; and so does the other side with the answers, some of which their sender writes.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -55,11 +55,11 @@ async fn answer(mut far: Channel, got: Rc<RefCell<Vec<String>>>) -> Result<(), R
     Ok(())
 }
 
-/// Whatever the steps: the reader has got everything at the end, and the end.
-fn play(steps: &[Step], last: usize, how: How) {
+/// Whatever the steps, and however much the link holds: the reader has got everything at the end, and the end.
+fn play(buffer: usize, steps: &[Step], last: usize, how: How) {
     let runtime = Builder::new_current_thread().enable_time().build().unwrap();
     let _context = runtime.enter();
-    let mut ends = Ends::new(1 << 20);
+    let mut ends = Ends::new(buffer);
     let (mut near, far) = ends.open();
     let (mut other, other_far) = ends.open();
     let got = Rc::new(RefCell::new(Vec::new()));
@@ -106,16 +106,24 @@ fn play(steps: &[Step], last: usize, how: How) {
         (Ok(()), How::Finish | How::Close) | (Err(ReceiveError::Connection(_)), How::Broken) => {}
         (ended, how) => panic!("{ended:?} after {how:?}"),
     }
+    if let How::Finish = how {
+        while ends.step() | beside.poll_if_woken() {}
+        for number in 0..sent {
+            assert_eq!(now(near.recv()).unwrap(), Some(message(number)));
+        }
+        assert_eq!(now(near.recv()).unwrap(), None);
+    }
 }
 
 proptest! {
     #[test]
     fn whoever_is_polled_only_when_woken_misses_nothing(
+        buffer in prop_oneof![Just(1 << 20), 1..100usize],
         steps in prop::collection::vec(step(), 0..60),
         last in 0..3usize,
         how in prop_oneof![Just(How::Finish), Just(How::Close), Just(How::Broken)],
     ) {
-        play(&steps, last, how);
+        play(buffer, &steps, last, how);
     }
 }
 
@@ -124,7 +132,7 @@ proptest! {
 fn the_end_may_come_with_the_last_answer() {
     let round = [Step::Send(1), Step::Run, Step::Read];
     for how in [How::Finish, How::Close, How::Broken] {
-        play(&[&[Step::Read], &round[..], &round, &round].concat(), 1, how);
+        play(1 << 20, &[&[Step::Read], &round[..], &round, &round].concat(), 1, how);
     }
 }
 

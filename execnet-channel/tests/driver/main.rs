@@ -5,14 +5,18 @@
 
 mod support;
 
+mod answers;
 mod cancel;
 mod clock;
 mod dialogue;
 mod ends;
 mod handles;
-mod link_waker;
+mod lent;
 mod pressure;
 mod readers;
+mod single_waker;
 mod sockets;
+mod stress;
+mod talk;
 mod wakes;
 mod writes;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::support::{message, watched, zeros};
 
 #[expect(clippy::disallowed_methods, reason = "here we are the owner who spawns the driver")]
-fn spawn<F: Future<Output: Send> + Send + 'static>(future: F) -> JoinHandle<F::Output> {
+pub(super) fn spawn<F: Future<Output: Send> + Send + 'static>(future: F) -> JoinHandle<F::Output> {
     tokio::spawn(future)
 }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use bytes::Bytes;
 use execnet_channel::{Channel, Config, ConnectionError, Driver, Incoming, Message, Mux, Request};
 use execnet_proto::Side;
-use tokio::io::{AsyncWrite, DuplexStream, ReadHalf, WriteHalf, duplex, split};
+use tokio::io::{AsyncWrite, DuplexStream, ReadHalf, duplex, split};
 use tokio::task::coop::{Unconstrained, unconstrained};
 
 /// Counts how often it was woken.
@@ -156,7 +156,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Counter<W> {
     }
 }
 
-pub type MemoryDriver = Driver<ReadHalf<DuplexStream>, Counter<WriteHalf<DuplexStream>>>;
+pub type MemoryDriver = Driver<ReadHalf<DuplexStream>>;
 
 /// One side of a connection in memory.
 pub struct End {

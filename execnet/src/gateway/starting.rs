@@ -8,7 +8,7 @@ use execnet_channel::{ConnectionError, Driver, Incoming, Mux, Request};
 use execnet_proto::{Format, Hello};
 use execnet_transport::{Ending, Guard, Stderr};
 use execnet_xspec::XSpec;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncWriteExt, DuplexStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -72,16 +72,15 @@ impl Starting {
     }
 
     /// Spawns what drives the connection, hands output on, and finds out how it all ended.
-    pub(crate) fn monitor<R, W>(
+    pub(crate) fn monitor<R>(
         &self,
-        driver: Driver<R, W>,
+        driver: Driver<R>,
         incoming: Incoming,
         printed: Option<DuplexStream>,
         output: Output,
     ) -> watch::Receiver<Option<GatewayLost>>
     where
         R: AsyncRead + Send + Unpin + 'static,
-        W: AsyncWrite + Send + Unpin + 'static,
     {
         let (tell, lost) = watch::channel(None);
         tokio::spawn(attend(incoming, printed, self.stderr.clone()));

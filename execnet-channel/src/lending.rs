@@ -120,7 +120,7 @@ impl State {
 
 impl Shared {
     /// As [`with`](Self::with), for what sends on a channel. The answer to a lone message is written here and now: waking the driver for
-    /// it costs a dialogue a tenth of its time in memory, and a third over TCP where it runs on another thread. All else waits for the
+    /// it costs a dialogue a tenth of its time in memory, and up to a third over TCP where it runs on another thread. All else waits for the
     /// driver, to share its writes.
     pub(crate) fn with_sending<T>(
         &self,

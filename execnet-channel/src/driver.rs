@@ -82,7 +82,7 @@ impl<R: AsyncRead + Unpin> Driver<R> {
             read_buf: None,
             read_ended: false,
             broken: None,
-            timer: Box::pin(sleep_until(Instant::now())),
+            timer: Box::pin(sleep_until(clock)),
             rings_for: None,
             phase: Phase::Running,
             wakers: Vec::new(),

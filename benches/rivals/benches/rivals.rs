@@ -48,28 +48,14 @@ impl Row<'_> {
         runtime.block_on(async { drop(state) });
     }
 
-    fn round_trip<R: Rival>(&mut self) -> &mut Self {
+    fn round_trip<R: Rival>(&mut self, from_main: bool) -> &mut Self {
         self.measure::<R, _>(
             async |mut opener, mut acceptor| {
                 let pair = work::pairs::<R>(&mut opener, &mut acceptor, 1).await.remove(0);
                 (pair, opener, acceptor)
             },
             async |(pair, opener, acceptor), count| {
-                let (pair, took) = work::round_trip::<R>(pair, count).await;
-                ((pair, opener, acceptor), took)
-            },
-        );
-        self
-    }
-
-    fn round_trip_from_main<R: Rival>(&mut self) -> &mut Self {
-        self.measure::<R, _>(
-            async |mut opener, mut acceptor| {
-                let pair = work::pairs::<R>(&mut opener, &mut acceptor, 1).await.remove(0);
-                (pair, opener, acceptor)
-            },
-            async |(pair, opener, acceptor), count| {
-                let (pair, took) = work::round_trip_from_main::<R>(pair, count).await;
+                let (pair, took) = work::round_trip::<R>(pair, count, from_main).await;
                 ((pair, opener, acceptor), took)
             },
         );
@@ -149,20 +135,20 @@ fn rivals(c: &mut Criterion) {
     rows(c, "round trip 32 B", each.clone(), |row| {
         // The one to be compared to a tenth.
         row.group.measurement_time(Duration::from_secs(3));
-        row.round_trip::<Execnet>()
-            .round_trip::<Codec>()
-            .round_trip::<H2>()
-            .round_trip::<Remoc>()
-            .round_trip::<Yamux>()
-            .round_trip::<Yamux<true>>();
+        row.round_trip::<Execnet>(false)
+            .round_trip::<Codec>(false)
+            .round_trip::<H2>(false)
+            .round_trip::<Remoc>(false)
+            .round_trip::<Yamux>(false)
+            .round_trip::<Yamux<true>>(false);
     });
     rows_on(c, "round trip 32 B from main", &["2 workers"], each.clone(), |row| {
-        row.round_trip_from_main::<Execnet>()
-            .round_trip_from_main::<Codec>()
-            .round_trip_from_main::<H2>()
-            .round_trip_from_main::<Remoc>()
-            .round_trip_from_main::<Yamux>()
-            .round_trip_from_main::<Yamux<true>>();
+        row.round_trip::<Execnet>(true)
+            .round_trip::<Codec>(true)
+            .round_trip::<H2>(true)
+            .round_trip::<Remoc>(true)
+            .round_trip::<Yamux>(true)
+            .round_trip::<Yamux<true>>(true);
     });
     for (name, len) in [("32 B", 32), ("64 KiB", 64 << 10), ("1 MiB", 1 << 20)] {
         let throughput = if len == 32 { each.clone() } else { Throughput::Bytes(len as u64) };

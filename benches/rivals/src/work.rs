@@ -35,26 +35,24 @@ pub async fn pairs<R: Rival>(
     pairs
 }
 
-/// `count` messages there and back, one after the other, between two tasks.
-pub async fn round_trip<R: Rival>((near, mut far): Pair<R>, count: u64) -> (Pair<R>, Duration) {
-    let echo = tokio::spawn(async move {
-        echo::<R>(&mut far, count).await;
-        far
-    });
-    let (near, took) = tokio::spawn(ask::<R>(near, count)).await.expect("answered");
-    ((near, echo.await.expect("echoed")), took)
-}
-
-/// The same, asked by the future that the runtime blocks on, as most `main` functions do: it runs beside the workers, on a thread of its own.
-pub async fn round_trip_from_main<R: Rival>(
+/// `count` messages there and back, one after the other: asked by a task, or `from_main`, by the future that the runtime blocks on, as most
+/// `main` functions do. That runs beside the workers, on a thread of its own.
+pub async fn round_trip<R: Rival>(
     (near, mut far): Pair<R>,
     count: u64,
+    from_main: bool,
 ) -> (Pair<R>, Duration) {
     let echo = tokio::spawn(async move {
-        echo::<R>(&mut far, count).await;
+        for _ in 0..count {
+            receive(&mut far, 32, R::MESSAGES).await;
+            far.send(message(32)).await;
+            far.flush().await;
+        }
         far
     });
-    let (near, took) = ask::<R>(near, count).await;
+    let asking = ask::<R>(near, count);
+    let (near, took) =
+        if from_main { asking.await } else { tokio::spawn(asking).await.expect("answered") };
     ((near, echo.await.expect("echoed")), took)
 }
 
@@ -66,14 +64,6 @@ async fn ask<R: Rival>(mut near: R::Channel, count: u64) -> (R::Channel, Duratio
         receive(&mut near, 32, R::MESSAGES).await;
     }
     (near, begin.elapsed())
-}
-
-async fn echo<R: Rival>(far: &mut R::Channel, count: u64) {
-    for _ in 0..count {
-        receive(far, 32, R::MESSAGES).await;
-        far.send(message(32)).await;
-        far.flush().await;
-    }
 }
 
 /// `count` messages of `len` bytes on each channel, until the last has been received.

@@ -2,10 +2,7 @@
 
 use execnet_channel::Channel;
 
-use super::support::{Ends, message, now, poll_times};
-
-/// A short message with its header.
-const SHORT: usize = 8 + 32;
+use super::support::{Ends, SHORT, message, now, poll_times};
 
 /// Each far end has answered often enough, and waits for the next message.
 fn talk(ends: &mut Ends, pairs: &mut [(Channel, Channel)]) {
@@ -24,15 +21,21 @@ fn talk(ends: &mut Ends, pairs: &mut [(Channel, Channel)]) {
     ends.b.writes.take();
 }
 
-#[tokio::test]
-async fn the_answer_to_a_lone_message_is_written_by_its_sender_and_what_follows_is_not() {
+/// A dialogue whose far end has received a message that came alone.
+fn asked() -> (Ends, Channel, Channel) {
     let mut ends = Ends::new(1 << 20);
     let mut pairs = [ends.open()];
     talk(&mut ends, &mut pairs);
-    let [(near, far)] = &mut pairs;
+    let [(mut near, mut far)] = pairs;
     now(near.send(message(1))).unwrap();
     ends.run();
     now(far.recv()).unwrap();
+    (ends, near, far)
+}
+
+#[tokio::test]
+async fn the_answer_to_a_lone_message_is_written_by_its_sender_and_what_follows_is_not() {
+    let (mut ends, _near, mut far) = asked();
     now(far.send(message(1))).unwrap();
     assert_eq!(ends.b.writes.take(), (1, SHORT));
     assert_eq!(ends.b.driver.wakes(), 0);
@@ -46,13 +49,7 @@ async fn the_answer_to_a_lone_message_is_written_by_its_sender_and_what_follows_
 
 #[tokio::test]
 async fn the_end_behind_the_answer_goes_along() {
-    let mut ends = Ends::new(1 << 20);
-    let mut pairs = [ends.open()];
-    talk(&mut ends, &mut pairs);
-    let [(near, far)] = &mut pairs;
-    now(near.send(message(1))).unwrap();
-    ends.run();
-    now(far.recv()).unwrap();
+    let (mut ends, mut near, mut far) = asked();
     now(far.send_last(message(1))).unwrap();
     assert_eq!(ends.b.writes.take(), (1, SHORT + 8));
     ends.a.driver.poll_if_woken();

@@ -12,11 +12,8 @@ use execnet_proto::{OutputStream, Side};
 use tokio::io::duplex;
 use tokio::runtime::{Builder, Handle};
 
-use super::support::{Task, message, now, poll_times};
+use super::support::{SHORT, Task, message, now, poll_times};
 use super::talk::Talk;
-
-/// A short message with its header.
-const SHORT: usize = 8 + 32;
 
 #[tokio::test]
 async fn what_the_writer_did_not_take_is_written_by_the_driver_before_all_else() {

@@ -238,6 +238,9 @@ pub async fn watched<T>(test: impl Future<Output = T>) -> T {
     tokio::time::timeout(std::time::Duration::from_secs(100), test).await.expect("it hangs")
 }
 
+/// What a [`message`] takes on the wire: with its header.
+pub const SHORT: usize = 8 + 32;
+
 pub fn message(number: usize) -> Message {
     Message::bytes(format!("{number:032}"))
 }

@@ -68,7 +68,7 @@ impl Tap {
         self.tell(|told| told.then = Some(Box::new(then)));
     }
 
-    /// Whether that has happened, and all the rest is as it should be.
+    /// Whether that has happened.
     pub fn is_done(&self) -> bool {
         self.0.lock().unwrap().then.is_none()
     }

@@ -70,5 +70,5 @@ async fn round_trips<R: Rival>(over_tcp: bool, count: u64) {
         R::connect(a, b).await
     };
     let pair = work::pairs::<R>(&mut opener, &mut acceptor, 1).await.remove(0);
-    let _used = work::round_trip::<R>(pair, count).await;
+    let _used = work::round_trip::<R>(pair, count, false).await;
 }
